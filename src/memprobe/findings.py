@@ -1,0 +1,240 @@
+"""What the analysis says: ``Finding`` and ``Report``, the stable interface of every reporter.
+
+All sizes are bytes, all durations seconds unless the field's name says otherwise. ``None`` means
+"not measured" and is never shown as zero. These classes hold no behaviour beyond small derived
+facts: detectors make them, reporters show them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+from msgspec import Struct, field
+
+Status = Literal["leaking", "suspect", "advice"]
+Where = Literal["driver-python", "driver-jvm", "executors"]
+Basis = Literal["simulated", "exact", "creation-delta", "estimate"]
+
+# A finding of one of these fails a gate; advice never does.
+FAILING: tuple[Status, ...] = ("leaking", "suspect")
+
+# Steps of a path that stand for an IPython hiding place are shown by these names.
+OUTPUT_ROOT = "ipython-output"
+
+
+class HeldObject(Struct, kw_only=True):
+    """The object a finding is about: names, types and shapes, never values."""
+
+    type: str
+    name: str | None = None
+    shape: list[int] | None = None
+    dtypes: dict[str, int] = field(default_factory=dict)
+    length: int | None = None
+
+
+class Holding(Struct, kw_only=True):
+    """One reference that must be cut: its root kind and the expression that reaches it."""
+
+    root: str
+    expr: str
+
+
+class Reclaim(Struct, kw_only=True):
+    """What comes back when all holders are cut; ``low`` to ``high`` is the honest range."""
+
+    bytes: int
+    low: int
+    high: int
+    where: Where = "driver-python"
+    basis: Basis = "estimate"
+
+
+class Created(Struct, kw_only=True):
+    """Where the object was bound: a cell's execution count, or a file and line."""
+
+    cell: int | None = None
+    cell_id: str | None = None
+    line: int | None = None
+    file: str | None = None
+    source: Literal["hook", "history", "allocation"] = "hook"
+
+
+class LastUse(Struct, kw_only=True):
+    """The last cell that used the object, and how long before the end of the recording."""
+
+    cell: int | None = None
+    seconds_ago: float | None = None
+
+
+class Growth(Struct, kw_only=True):
+    """Increase that repeated over equal rounds."""
+
+    bytes_per_round: int
+    rounds: int
+
+
+class PathStep(Struct, kw_only=True):
+    """One step of the retention path, root first. ``cut`` marks the reference to cut."""
+
+    type: str
+    edge: str
+    cut: bool = False
+
+
+class Finding(Struct, kw_only=True):
+    """One primary finding about one object."""
+
+    code: str
+    name: str
+    status: Status
+    title: str
+    context: Literal["notebook", "script"]
+    object: HeldObject
+    holders: list[Holding]
+    exclusive_bytes: int
+    shared_bytes: int
+    reclaim: Reclaim
+    created: Created | None = None
+    last_used: LastUse | None = None
+    growth: Growth | None = None
+    path: list[PathStep] = field(default_factory=list)
+    why: str = ""
+    fix: str = ""
+    release: bool = False
+    also: list[str] = field(default_factory=list)
+    fingerprint: str = ""
+
+    @property
+    def fails(self) -> bool:
+        """Whether a gate fails on this finding."""
+        return self.status in FAILING
+
+
+class ProcessAccount(Struct, kw_only=True):
+    """One process's RSS and where it lies. ``None`` shares mean "not accounted yet"."""
+
+    pid: int
+    role: str  # driver-python, driver-jvm, python-worker, child
+    rss: int | None = None
+    buckets: dict[str, int] = field(default_factory=dict)
+    explained: float | None = None
+    owned: float | None = None
+
+
+class Account(Struct, kw_only=True):
+    """The memory account of every process of the context."""
+
+    processes: list[ProcessAccount] = field(default_factory=list)
+
+
+class NotMeasured(Struct, kw_only=True):
+    """Something the report cannot speak of, and why."""
+
+    what: str
+    why: str
+
+
+class Overhead(Struct, kw_only=True):
+    """What the measurement itself cost the target."""
+
+    cpu_seconds: float | None = None
+    cpu_share: float | None = None  # of one core, over the recording's length
+    bytes: int | None = None
+    pauses_ms: list[float] = field(default_factory=list)
+
+
+class HolderRow(Struct, kw_only=True):
+    """One line of "who holds what" in the last snapshot, largest first."""
+
+    exprs: list[str]
+    roots: list[str]
+    object: HeldObject
+    exclusive_bytes: int
+    shared_bytes: int
+    created: Created | None = None
+    last_used: LastUse | None = None
+
+
+class CellRow(Struct, kw_only=True):
+    """One executed cell: its duration, error and memory."""
+
+    cell: int | None
+    seconds: float | None = None
+    error: str | None = None
+    rss: int | None = None
+    peak: int | None = None
+    peak_by: str | None = None
+
+
+class RecordingSummary(Struct, kw_only=True):
+    """What was recorded: context, length, end, limit and slope."""
+
+    path: str
+    format: int
+    context: Literal["notebook", "script"]
+    program: str
+    pid: int
+    start: float  # unix seconds
+    wall: float | None = None
+    python: str = ""
+    libraries: dict[str, str] = field(default_factory=dict)
+    ended: str = "unknown"  # reason of the end record; "cut off" where there is none
+    status: int | None = None
+    signal: int | None = None
+    torn: bool = False
+    warnings: list[str] = field(default_factory=list)
+    samples: int = 0
+    snapshots: int = 0
+    cells: int = 0
+    rss: int | None = None
+    peak: int | None = None
+    limit: int | None = None
+    limit_source: str = "unknown"
+    slope: float | None = None  # bytes per second over the last minutes
+    seconds_to_limit: float | None = None
+    timeline: list[list[float]] = field(default_factory=list)  # [seconds since start, RSS bytes]
+    cell_rows: list[CellRow] = field(default_factory=list)
+
+
+class Report(Struct, kw_only=True):
+    """Everything a reporter shows."""
+
+    version: int = 1
+    recording: RecordingSummary
+    account: Account
+    findings: list[Finding] = field(default_factory=list)
+    not_measured: list[NotMeasured] = field(default_factory=list)
+    overhead: Overhead = field(default_factory=Overhead)
+    holders: list[HolderRow] = field(default_factory=list)
+
+    @property
+    def fails(self) -> bool:
+        """Whether a gate over this report fails."""
+        return any(finding.fails for finding in self.findings)
+
+
+def fingerprint(
+    code: str, root: str, type_name: str, path: list[PathStep], source_hash: str
+) -> str:
+    """Return the 12 hex digits that name this finding in every recording of the same program.
+
+    Indices in the path are generalised to ``[*]``, and no address or size takes part.
+    """
+    edges = "/".join(_general(step.edge) for step in path)
+    text = "\n".join([code, root, type_name, edges, source_hash])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def number_duplicates(findings: list[Finding]) -> None:
+    """Append ``-2``, ``-3`` … to fingerprints that occur more than once, in order."""
+    seen: dict[str, int] = {}
+    for finding in findings:
+        base = finding.fingerprint
+        seen[base] = seen.get(base, 0) + 1
+        if seen[base] > 1:
+            finding.fingerprint = f"{base}-{seen[base]}"
+
+
+def _general(edge: str) -> str:
+    return "[*]" if edge.startswith("[") else edge

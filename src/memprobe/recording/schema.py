@@ -1,0 +1,228 @@
+"""The records of a recording (format 1), one class per kind; ``docs/recording.md`` is the table.
+
+Every record carries ``kind`` and ``t`` (``time.monotonic_ns()`` of the machine that wrote it).
+Sizes are bytes. ``None`` means "not measured", never zero. Fields that a reader does not know are
+skipped; a field is never renamed and never changes its meaning within one format.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+FORMAT = 1
+
+Context = Literal["notebook", "script"]
+
+
+class Limits(Struct, kw_only=True, omit_defaults=True):
+    """Memory limits of the context in bytes. ``effective`` is the lowest that applies."""
+
+    effective: int | None = None
+    source: str = "unknown"  # cgroup-v2, cgroup-v1, rlimit, host, unknown
+    host_total: int | None = None
+
+
+class Header(Struct, kw_only=True, tag_field="kind", tag="header"):
+    """The first record: who was measured, where, and how."""
+
+    t: int
+    format: int = FORMAT
+    memprobe: str = ""
+    python: str = ""
+    implementation: str = ""
+    platform: str = ""
+    context: Context = "script"
+    pid: int = 0
+    start: float = 0.0  # unix seconds
+    program: str = ""  # a file's or module's name, never its arguments
+    argc: int = 0
+    session: str = ""
+    method: str = ""  # run, kernel, extension, record
+    limits: Limits = field(default_factory=Limits)
+    libraries: dict[str, str] = field(default_factory=dict)
+    interval: float = 1.0  # seconds between samples
+    cap: int = 0  # size cap of the recording in bytes
+
+
+class Child(Struct, kw_only=True):
+    """A process below the target."""
+
+    pid: int
+    role: str = "child"  # driver-jvm, python-worker, child
+    rss: int | None = None
+
+
+class Cost(Struct, kw_only=True):
+    """What the probe itself has used since it started."""
+
+    cpu_ns: int = 0
+    bytes: int = 0  # written to the spool
+    user_ns: int = 0  # part of cpu_ns that was spent on the user's own thread
+
+
+class Sample(Struct, kw_only=True, tag_field="kind", tag="sample"):
+    """One timed reading of counters."""
+
+    t: int
+    by: Literal["probe", "host"] = "probe"
+    rss: int | None = None
+    peak: int | None = None  # high-water mark since the context began
+    pss: int | None = None
+    used: int | None = None  # what the limiting cgroup (or host) has in use
+    children: list[Child] | None = None
+    gc: list[int] | None = None  # gc.get_count()
+    collections: list[int] | None = None  # collections done, per generation
+    threads: int | None = None
+    fds: int | None = None
+    interval: float | None = None  # seconds to the next sample
+    cost: Cost | None = None
+
+
+class Marker(Struct, kw_only=True, tag_field="kind", tag="marker"):
+    """A boundary: a cell run, a script phase, a Spark job."""
+
+    t: int
+    marker: Literal["cell", "phase", "job"] = "cell"
+    phase: Literal["start", "end", "replay"] = "end"
+    source: Literal["hook", "history"] = "hook"
+    name: str | None = None
+    cell: int | None = None  # execution count
+    cell_id: str | None = None
+    hash: str | None = None  # of the source; 12 hex digits
+    seconds: float | None = None
+    error: str | None = None  # the exception's type
+    shows: bool = False  # the cell ended in an expression that was displayed
+    rss: int | None = None
+    peak: int | None = None  # highest RSS while it ran
+    peak_by: str | None = None  # kernel (high-water mark) or sampled
+    bound: dict[str, int] = field(default_factory=dict)  # name → line in the cell, 0 unknown
+    used: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+
+
+class Step(Struct, kw_only=True):
+    """One step of a retention path: the edge that leads to an object, and the object's type."""
+
+    edge: str
+    type: str
+
+
+class Holder(Struct, kw_only=True):
+    """A reference a user can cut. Holders with the same ``object`` point to one object."""
+
+    id: int
+    root: str  # one of the root kinds
+    expr: str  # what to type to reach it: df, Out[7], sys.last_value
+    object: int  # number of the held object within this snapshot
+    type: str
+    shape: list[int] | None = None
+    dtypes: dict[str, int] = field(default_factory=dict)  # dtype → number of columns
+    length: int | None = None
+    path: list[Step] = field(default_factory=list)
+    cell: int | None = None  # of Out[7]: 7
+    function: str | None = None  # of a frame
+    file: str | None = None
+    line: int | None = None
+
+
+class Group(Struct, kw_only=True):
+    """Bytes kept by exactly this set of holders: they come back when all of them are cut."""
+
+    holders: list[int]
+    bytes: int
+    low: int | None = None  # None: no interval, the sum is exact
+    high: int | None = None
+    objects: int = 0
+    top: str | None = None  # type that holds most of the bytes
+    path: list[Step] = field(default_factory=list)  # from the first holder to the largest object
+    via: list[str] = field(default_factory=list)  # traceback, frame, cache … met on that path
+
+
+class TypeCount(Struct, kw_only=True):
+    """Number and shallow bytes of the instances of one type."""
+
+    type: str
+    count: int
+    bytes: int
+
+
+class Unmeasured(Struct, kw_only=True):
+    """Something that was not measured, and why."""
+
+    what: str
+    why: str
+
+
+class Snapshot(Struct, kw_only=True, tag_field="kind", tag="snapshot"):
+    """What named holders keep alive at an instant, as tables, never as the raw graph."""
+
+    t: int
+    reason: str = "marker"  # attach, marker, interval, threshold, request, detach, exit
+    engine: Literal["fallback", "native"] = "fallback"
+    cell: int | None = None  # the last cell that had started
+    busy: bool = False  # a cell was running
+    skipped: str | None = None  # why nothing was measured
+    pause_ns: int | None = None
+    took_ns: int | None = None
+    estimate_ns: int | None = None  # the pause that was expected
+    threshold: float | None = None  # share of the limit that was crossed
+    rss: int | None = None
+    objects: int = 0
+    holders: list[Holder] = field(default_factory=list)
+    groups: list[Group] = field(default_factory=list)
+    types: list[TypeCount] = field(default_factory=list)
+    unmeasured: list[Unmeasured] = field(default_factory=list)
+
+
+class Spark(Struct, kw_only=True, tag_field="kind", tag="spark"):
+    """A reading of a Spark session. Rows are objects whose fields ``docs/recording.md`` lists."""
+
+    t: int
+    app: str | None = None
+    mode: Literal["classic", "connect"] = "classic"
+    caches: list[dict[str, Any]] | None = None
+    executors: list[dict[str, Any]] | None = None
+    broadcasts: list[dict[str, Any]] | None = None
+    blocks: list[dict[str, Any]] | None = None
+    unmeasured: list[Unmeasured] = field(default_factory=list)
+
+
+class Jvm(Struct, kw_only=True, tag_field="kind", tag="jvm"):
+    """A reading of the driver's JVM."""
+
+    t: int
+    pid: int | None = None
+    heap_used: int | None = None
+    heap_committed: int | None = None
+    heap_max: int | None = None
+    pools: dict[str, int] | None = None
+    gc_ms: int | None = None
+    rss: int | None = None
+    unmeasured: list[Unmeasured] = field(default_factory=list)
+
+
+class Event(Struct, kw_only=True, tag_field="kind", tag="event"):
+    """Something that happened to the measurement itself."""
+
+    t: int
+    event: str
+    detail: str | None = None
+    client: str | None = None
+
+
+class End(Struct, kw_only=True, tag_field="kind", tag="end"):
+    """The last record: why the recording ended."""
+
+    t: int
+    reason: str = "exit"
+    status: int | None = None  # of a process that exited
+    signal: int | None = None
+    peak: int | None = None  # true maximum RSS
+    wall: float | None = None  # seconds
+    cpu: float | None = None  # seconds, target and children
+
+
+Record = Header | Sample | Marker | Snapshot | Spark | Jvm | Event | End
+KINDS = ("header", "sample", "snapshot", "marker", "spark", "jvm", "event", "end")
