@@ -142,6 +142,7 @@ class Overhead(Struct, kw_only=True):
     cpu_share: float | None = None  # of one core, over the recording's length
     bytes: int | None = None
     pauses_ms: list[float] = field(default_factory=list)
+    exit_ms: float | None = None  # the snapshot at exit, when nobody waits for it any more
 
 
 class HolderRow(Struct, kw_only=True):
@@ -207,6 +208,7 @@ class Report(Struct, kw_only=True):
     not_measured: list[NotMeasured] = field(default_factory=list)
     overhead: Overhead = field(default_factory=Overhead)
     holders: list[HolderRow] = field(default_factory=list)
+    known: list[str] = field(default_factory=list)  # fingerprints left out: in the baseline
 
     @property
     def fails(self) -> bool:

@@ -1,0 +1,176 @@
+"""What was recorded: length, end, memory over time, slope, cells, and what measuring cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from memprobe.analysis.slope import Point, recent_slope
+from memprobe.findings import CellRow, Overhead, RecordingSummary
+from memprobe.recording.reader import Recording
+from memprobe.recording.schema import Marker, Sample, Snapshot
+
+TIMELINE_POINTS = 120
+NANOSECONDS = 1e9
+CUT_OFF = "cut off"
+
+
+def summarise(recording: Recording) -> RecordingSummary:
+    """Return the summary of ``recording``; what it does not hold stays None."""
+    header = recording.header
+    points = rss_points(recording)
+    slope = recent_slope(points)
+    end = recording.end
+    return RecordingSummary(
+        path=str(recording.path),
+        format=header.format,
+        context=header.context,
+        program=header.program,
+        pid=header.pid,
+        start=header.start,
+        wall=wall_seconds(recording),
+        python=header.python,
+        libraries=header.libraries,
+        ended=end.reason if end else CUT_OFF,
+        status=end.status if end else None,
+        signal=end.signal if end else None,
+        torn=recording.torn,
+        warnings=list(recording.warnings),
+        samples=len(recording.samples),
+        snapshots=len(taken(recording)),
+        cells=len(_cells(recording.markers)),
+        rss=_last_rss(recording, points),
+        peak=peak_bytes(recording),
+        limit=header.limits.effective,
+        limit_source=header.limits.source,
+        slope=slope,
+        seconds_to_limit=_seconds_to_limit(recording, slope, points),
+        timeline=timeline(points),
+        cell_rows=cell_rows(recording.markers),
+    )
+
+
+def taken(recording: Recording) -> list[Snapshot]:
+    """Return the snapshots that hold a measurement: those that were not skipped."""
+    return [snapshot for snapshot in recording.snapshots if snapshot.skipped is None]
+
+
+def wall_seconds(recording: Recording) -> float | None:
+    """Return how long the recording lasted, by its end record or else by its last record."""
+    if recording.end is not None and recording.end.wall is not None:
+        return recording.end.wall
+    times = [record.t for record in _timed(recording)]
+    return (max(times) - recording.header.t) / NANOSECONDS if times else None
+
+
+def rss_points(recording: Recording) -> list[Point]:
+    """Return (seconds since the header, RSS bytes) of every sample, in order of time."""
+    origin = recording.header.t
+    return sorted(
+        ((sample.t - origin) / NANOSECONDS, float(sample.rss))
+        for sample in recording.samples
+        if sample.rss is not None
+    )
+
+
+def timeline(points: Sequence[Point], most: int = TIMELINE_POINTS) -> list[list[float]]:
+    """Return at most ``most`` of ``points``: of each equal slice of time the highest one.
+
+    The highest rather than the mean, because a peak is what kills a process.
+    """
+    if len(points) <= most:
+        return [[x, y] for x, y in points]
+    start, length = points[0][0], points[-1][0] - points[0][0] or 1.0
+    highest: dict[int, Point] = {}
+    for point in points:
+        slot = min(int((point[0] - start) / length * most), most - 1)
+        highest[slot] = max(highest.get(slot, point), point, key=lambda at: at[1])
+    return [[x, y] for x, y in highest.values()]
+
+
+def peak_bytes(recording: Recording) -> int | None:
+    """Return the highest RSS any record knows of, high-water marks of the kernel included."""
+    known = [recording.end.peak if recording.end else None]
+    known += [value for sample in recording.samples for value in (sample.rss, sample.peak)]
+    known += [value for marker in recording.markers for value in (marker.rss, marker.peak)]
+    known += [snapshot.rss for snapshot in recording.snapshots]
+    return max((value for value in known if value is not None), default=None)
+
+
+def cell_rows(markers: Iterable[Marker]) -> list[CellRow]:
+    """Return one row per execution of a cell the hooks saw, in order.
+
+    A start without an end is a cell that was still running: its duration stays None.
+    """
+    rows: list[CellRow] = []
+    open_row: CellRow | None = None
+    for marker in markers:
+        if marker.marker != "cell" or marker.source != "hook" or marker.phase == "replay":
+            continue
+        if marker.phase == "end" and open_row is not None and open_row.cell == marker.cell:
+            rows.pop()
+        rows.append(_row(marker))
+        open_row = rows[-1] if marker.phase == "start" else None
+    return rows
+
+
+def overhead(recording: Recording) -> Overhead:
+    """Return what the probe cost, by its own counters; pauses are milliseconds.
+
+    The snapshot taken at exit holds nobody up who still had work to do: it is told apart.
+    """
+    costs = [sample.cost for sample in recording.samples if sample.cost is not None]
+    cpu = max((cost.cpu_ns for cost in costs), default=None)
+    wall = wall_seconds(recording)
+    return Overhead(
+        cpu_seconds=None if cpu is None else cpu / NANOSECONDS,
+        cpu_share=cpu / NANOSECONDS / wall if cpu is not None and wall else None,
+        bytes=max((cost.bytes for cost in costs), default=None),
+        pauses_ms=[_pause(snapshot) for snapshot in taken(recording) if snapshot.reason != "exit"],
+        exit_ms=sum(_pause(snapshot) for snapshot in taken(recording) if snapshot.reason == "exit")
+        or None,
+    )
+
+
+def _pause(snapshot: Snapshot) -> float:
+    return (snapshot.pause_ns or 0) / 1e6
+
+
+def _row(marker: Marker) -> CellRow:
+    return CellRow(
+        cell=marker.cell,
+        seconds=marker.seconds,
+        error=marker.error,
+        rss=marker.rss,
+        peak=marker.peak,
+        peak_by=marker.peak_by,
+    )
+
+
+def _cells(markers: Iterable[Marker]) -> set[int]:
+    return {
+        marker.cell for marker in markers if marker.marker == "cell" and marker.cell is not None
+    }
+
+
+def _timed(recording: Recording) -> Iterable[Sample | Marker | Snapshot]:
+    yield from recording.samples
+    yield from recording.markers
+    yield from recording.snapshots
+
+
+def _last_rss(recording: Recording, points: Sequence[Point]) -> int | None:
+    if points:
+        return int(points[-1][1])
+    known = [record.rss for record in _timed(recording) if record.rss is not None]
+    return known[-1] if known else None
+
+
+def _seconds_to_limit(
+    recording: Recording, slope: float | None, points: Sequence[Point]
+) -> float | None:
+    """Return the time until what the limit counts reaches it, at the present slope."""
+    limit = recording.header.limits.effective
+    if slope is None or slope <= 0 or limit is None or not points:
+        return None
+    used = next((s.used for s in reversed(recording.samples) if s.used is not None), None)
+    return max(0.0, (limit - (points[-1][1] if used is None else used)) / slope)

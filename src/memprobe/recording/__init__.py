@@ -1,0 +1,1 @@
+"""The recording: its records, its reader, its writer."""

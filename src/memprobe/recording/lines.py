@@ -1,0 +1,102 @@
+"""Decoding one line of a recording, and naming what in it this version does not know."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from memprobe.recording.schema import (
+    End,
+    Event,
+    Header,
+    Jvm,
+    Marker,
+    Record,
+    Sample,
+    Snapshot,
+    Spark,
+)
+
+RECORDS: dict[str, type[msgspec.Struct]] = {
+    "header": Header,
+    "sample": Sample,
+    "marker": Marker,
+    "snapshot": Snapshot,
+    "spark": Spark,
+    "jvm": Jvm,
+    "event": Event,
+    "end": End,
+}
+
+
+class UnreadableLine(ValueError):
+    """A line that is no record: broken JSON, no object, no kind, or a field of another type."""
+
+
+def parse(line: bytes) -> dict[str, Any]:
+    """Return the JSON object on ``line``, its fields still unchecked.
+
+    Raises UnreadableLine. A lone surrogate (a file name that is no UTF-8) becomes ``?``: strict
+    JSON has no way to write one, but Python's writer does it all the same.
+    """
+    try:
+        try:
+            raw = msgspec.json.decode(line)
+        except ValueError:
+            text = json.dumps(json.loads(line), ensure_ascii=False)
+            raw = msgspec.json.decode(text.encode("utf-8", "replace"))
+    except (ValueError, RecursionError) as error:
+        raise UnreadableLine(str(error)) from None
+    if not isinstance(raw, dict):
+        raise UnreadableLine("not a JSON object")
+    return raw
+
+
+def convert(raw: dict[str, Any], kind: type[msgspec.Struct]) -> Record:
+    """Return ``raw`` as a record of class ``kind``; raises UnreadableLine for a wrong type."""
+    try:
+        return msgspec.convert(raw, kind)  # type: ignore[return-value]
+    except (ValueError, RecursionError) as error:
+        raise UnreadableLine(str(error)) from None
+
+
+def unknown_fields(raw: dict[str, Any], kind: type[msgspec.Struct]) -> list[str]:
+    """Return the dotted names of fields in ``raw`` that this version does not know."""
+    known, nested = _fields(kind)
+    names = [str(name) for name in raw.keys() - known] if not raw.keys() <= known else []
+    for name, below in nested:
+        value = raw.get(name)
+        if value:
+            names += [f"{name}.{field}" for field in _unknown_below(value, below)]
+    return names
+
+
+def _unknown_below(value: Any, kind: type[msgspec.Struct]) -> set[str]:
+    rows = value if isinstance(value, list) else [value]
+    return {name for row in rows if isinstance(row, dict) for name in unknown_fields(row, kind)}
+
+
+@cache
+def _fields(
+    kind: type[msgspec.Struct],
+) -> tuple[frozenset[str], tuple[tuple[str, type[msgspec.Struct]], ...]]:
+    """Return the known names of ``kind`` and its fields that hold records themselves."""
+    hints = get_type_hints(kind)
+    nested = ((name, _struct_in(hints[name])) for name in kind.__struct_fields__)
+    return (
+        frozenset((*kind.__struct_fields__, "kind")),
+        tuple((name, below) for name, below in nested if below is not None),
+    )
+
+
+def _struct_in(hint: Any) -> type[msgspec.Struct] | None:
+    """Return the record class inside ``Child``, ``list[Child]`` or ``list[Child] | None``."""
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return hint
+    if get_origin(hint) in (list, Union, UnionType):
+        return next(filter(None, map(_struct_in, get_args(hint))), None)
+    return None
