@@ -101,11 +101,14 @@ def test_a_cgroup_namespace_shows_its_limit_at_the_mount_point(machine: Machine)
     assert machine.effective()["effective"] == GIB
 
 
-@pytest.mark.parametrize("path", ["/docker/abc", "/other/place", "/../outside"])
+@pytest.mark.parametrize(
+    ("path", "base"),
+    [("/docker/abc", "/docker/abc"), ("/other/place", "/docker/abc"), ("/../outside", "/")],
+)
 def test_a_container_that_sees_the_hosts_path_uses_its_mount_point(
-    machine: Machine, path: str
+    machine: Machine, path: str, base: str
 ) -> None:
-    machine.process(f"0::{path}\n", [v2(base="/docker/abc")])
+    machine.process(f"0::{path}\n", [v2(base=base)])
     machine.write("sys/fs/cgroup/memory.max", str(GIB))
     machine.write("sys/fs/cgroup/outside/memory.max", str(GIB // 2))
     assert machine.effective() == {
@@ -145,6 +148,8 @@ def test_cgroup_v1_unlimited_is_no_limit(machine: Machine) -> None:
         "sys/fs/cgroup/memory/job/memory.stat", f"hierarchical_memory_limit {V1_UNLIMITED}\n"
     )
     assert machine.effective()["source"] == "host"
+    (machine.root / "proc/meminfo").unlink()
+    assert machine.effective()["source"] == "unknown"
 
 
 def test_a_v1_limit_above_what_is_mounted_is_still_seen(machine: Machine) -> None:

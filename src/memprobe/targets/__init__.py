@@ -1,0 +1,1 @@
+"""How memprobe reaches a target, and how it finds one."""

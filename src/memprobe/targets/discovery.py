@@ -1,0 +1,221 @@
+"""From what a user types to the one context that is meant.
+
+A target is a PID, a connection file, a kernel id or an unambiguous beginning of one, or a
+notebook: its path, its name, either without ``.ipynb``, or the end of its path.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from memprobe.errors import TargetError, UsageError
+from memprobe.targets import obstacles
+from memprobe.targets.contexts import ContextRow, KernelContext, contexts
+from memprobe.targets.obstacles import Obstacle
+from memprobe.targets.processes import Process, read_processes
+
+__all__ = ["ContextRow", "KernelContext", "contexts", "resolve"]
+
+_DOCS = "verbs/attach.md"
+_SHORTEST_ID = 3
+
+
+def resolve(target: str | None = None) -> KernelContext:
+    """Return the kernel that ``target`` means; with None, let a person at a terminal choose.
+
+    Raises TargetError, with cause and remedy, where nothing or more than one thing matches, and
+    where the match cannot be attached to.
+    """
+    if not target:
+        return _choose()
+    _refuse_remote(target)
+    rows = contexts()
+    matches = _matches(target, rows)
+    if not matches:
+        raise _unknown(target, rows)
+    if len(matches) > 1:
+        raise _ambiguous(target, matches)
+    return _entered(target, matches[0])
+
+
+def _refuse_remote(target: str) -> None:
+    kind = "a Databricks cluster" if target.startswith("databricks:") else ""
+    kind = kind or ("a server's address" if "://" in target else "")
+    if kind:
+        raise UsageError(
+            f"cannot reach {target}",
+            cause=f"{kind} as target is not in this version",
+            remedy="run memprobe on the machine where the kernel runs: memprobe ps",
+            docs=_DOCS,
+        )
+
+
+def _matches(target: str, rows: Sequence[ContextRow]) -> list[ContextRow]:
+    """Return what the first reading of ``target`` that finds anything finds."""
+    path = os.path.realpath(os.path.expanduser(target))
+    live = [row for row in rows if row.pid is not None]
+    readings: list[Callable[[ContextRow], bool]] = [
+        lambda row: target.isdecimal() and row.pid == int(target),
+        lambda row: (
+            bool(row.connection_file) and os.path.realpath(str(row.connection_file)) == path
+        ),
+        lambda row: row.kernel_id == target,
+        lambda row: (
+            bool(row.notebook) and _same_notebook(path, os.path.realpath(row.notebook or ""))
+        ),
+        lambda row: _ends_with(row.notebook or row.name, target),
+        lambda row: len(target) >= _SHORTEST_ID and row.kernel_id.startswith(target),
+    ]
+    for candidates in (live, rows):  # what has ended is named only where nothing alive is meant
+        for reading in readings:
+            found = [row for row in candidates if row.kind != "python" and reading(row)]
+            if found:
+                return found
+    return []
+
+
+def _same_notebook(one: str, other: str) -> bool:
+    return one.removesuffix(".ipynb") == other.removesuffix(".ipynb")
+
+
+def _ends_with(notebook: str, target: str) -> bool:
+    """Tell whether ``target`` is the last parts of a notebook's path, whole names only."""
+    wanted = Path(target.removesuffix(".ipynb")).parts
+    parts = Path(notebook.removesuffix(".ipynb")).parts
+    return bool(wanted) and parts[-len(wanted) :] == wanted
+
+
+def _entered(target: str, row: ContextRow) -> KernelContext:
+    if not row.attachable:
+        raise _refused(target, row.pid, Obstacle(row.why_not, row.remedy))
+    return row.context()
+
+
+def _refused(target: str, pid: int | None, obstacle: Obstacle) -> TargetError:
+    what = f"process {pid}" if target.isdecimal() else target
+    return TargetError(
+        f"cannot attach to {what}", cause=obstacle.why, remedy=obstacle.remedy, docs=_DOCS
+    )
+
+
+def _ambiguous(target: str, matches: Sequence[ContextRow]) -> TargetError:
+    lines = [f"{row.pid}  {row.notebook or row.name}  (kernel {row.kernel_id})" for row in matches]
+    return TargetError(
+        f"{target} could be {len(matches)} contexts",
+        cause="these match:\n           " + "\n           ".join(lines),
+        remedy=f"name one by its PID: memprobe attach {matches[0].pid}",
+        docs=_DOCS,
+    )
+
+
+def _unknown(target: str, rows: Sequence[ContextRow]) -> TargetError:
+    if target.isdecimal():
+        return _unknown_pid(int(target))
+    file = Path(target).expanduser()
+    if file.suffix == ".json" and file.exists():
+        return _unserved_file(target, file)
+    names = [row.name for row in rows if row.kind == "kernel"]
+    close = difflib.get_close_matches(os.path.basename(target), names, n=1)
+    exists = " (the file is there, but no running kernel belongs to it)" if file.exists() else ""
+    return TargetError(
+        f"there is no running kernel {target}",
+        cause=_what_runs(names) + exists,
+        remedy=f"did you mean {close[0]}?"
+        if close
+        else "memprobe ps lists every kernel with its PID",
+        docs=_DOCS,
+    )
+
+
+def _what_runs(names: Sequence[str]) -> str:
+    if not names:
+        return "no Jupyter kernel runs on this machine"
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return "running are: " + ", ".join(names[:5]) + more
+
+
+def _unserved_file(target: str, file: Path) -> TargetError:
+    from memprobe.targets.kernel_argv import is_connection_file
+
+    if is_connection_file(file):
+        return _refused(target, None, obstacles.of_left_over(file))
+    return TargetError(
+        f"{target} is no connection file",
+        cause="it does not hold a kernel's ports",
+        remedy="memprobe ps lists every kernel with its PID",
+        docs=_DOCS,
+    )
+
+
+def _unknown_pid(pid: int) -> TargetError:
+    process = read_processes().by_pid.get(pid)
+    if process is None:
+        return _hidden_or_gone(pid)
+    return _refused(str(pid), pid, _obstacle(process))
+
+
+def _obstacle(process: Process) -> Obstacle:
+    if process.is_python:
+        return obstacles.of_python(process)
+    return obstacles.of_program(process) if process.is_ours else _not_ours(process)
+
+
+def _not_ours(process: Process) -> Obstacle:
+    return obstacles.not_ours(process.pid, process.uid)
+
+
+def _hidden_or_gone(pid: int) -> TargetError:
+    if _exists(pid):
+        return _refused(str(pid), pid, obstacles.not_ours(pid, None))
+    return TargetError(
+        f"cannot attach to process {pid}",
+        cause="there is no such process (it may have ended)",
+        remedy="memprobe ps lists what can be attached to",
+        docs=_DOCS,
+    )
+
+
+def _exists(pid: int) -> bool:
+    """Ask without /proc, which may hide other users' processes (hidepid)."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
+def _choose() -> KernelContext:
+    """Let a person pick one of the kernels that can be attached to."""
+    rows = [row for row in contexts() if row.attachable]
+    if not rows:
+        raise TargetError(
+            "there is nothing to attach to",
+            cause="no Jupyter kernel that can be attached to runs on this machine",
+            remedy="open a notebook, or start a script under memprobe: memprobe run SCRIPT.py",
+            docs=_DOCS,
+        )
+    if len(rows) == 1:
+        return rows[0].context()
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise _ambiguous("no target", rows)
+    return rows[_ask(rows)].context()
+
+
+def _ask(rows: Sequence[ContextRow]) -> int:
+    for number, row in enumerate(rows, 1):
+        print(
+            f"{number:3}  {row.pid:>8}  {row.state:7}  {row.notebook or row.name}", file=sys.stderr
+        )
+    while True:
+        print(f"attach to which (1-{len(rows)})? ", end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline()
+        if not answer:
+            raise UsageError("no target was chosen", remedy="memprobe attach PID")
+        if answer.strip().isdecimal() and 1 <= int(answer) <= len(rows):
+            return int(answer) - 1
