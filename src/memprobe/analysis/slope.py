@@ -8,6 +8,7 @@ of the window, and when it is large beside the noise and beside the process itse
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 Point = tuple[float, float]  # seconds, bytes
@@ -79,7 +80,7 @@ def _in_every_third(slope: float, window: Sequence[Point]) -> bool:
     levels = [_level_at(bound, window, third / 4) for bound in bounds]
     least = abs(slope) * third * THIRD_SHARE
     sign = 1 if slope > 0 else -1
-    return all(sign * (b - a) >= least for a, b in zip(levels, levels[1:]))
+    return all(sign * (b - a) >= least for a, b in pairwise(levels))
 
 
 def _level_at(moment: float, window: Sequence[Point], reach: float) -> float:

@@ -1,0 +1,8 @@
+"""``python -m memprobe``: the same as the command ``memprobe``."""
+
+import sys
+
+from memprobe.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""From a recording to the report every reporter shows."""
+
+from __future__ import annotations
+
+from memprobe.analysis.summary import overhead, summarise, taken
+from memprobe.analysis.unmeasured import not_measured
+from memprobe.config import Config
+from memprobe.errors import NothingMeasured
+from memprobe.findings import Account, ProcessAccount, RecordingSummary, Report
+from memprobe.recording.reader import Recording
+
+OWN_ROLE = "driver-python"
+
+
+def report(recording: Recording, config: Config) -> Report:
+    """Return everything ``recording`` says under ``config``.
+
+    Raises NothingMeasured where it holds neither a sample nor a snapshot: a gate over nothing
+    must not be green.
+    """
+    if not recording.samples and not taken(recording):
+        raise _nothing(recording)
+    summary = summarise(recording)
+    return Report(
+        recording=summary,
+        account=_account(recording, summary),
+        not_measured=not_measured(recording, summary),
+        overhead=overhead(recording),
+    )
+
+
+def _account(recording: Recording, summary: RecordingSummary) -> Account:
+    """Return one row per process of the last samples; buckets come with the memory account."""
+    own = ProcessAccount(pid=summary.pid, role=OWN_ROLE, rss=summary.rss)
+    children = next((s.children for s in reversed(recording.samples) if s.children is not None), [])
+    below = [ProcessAccount(pid=child.pid, role=child.role, rss=child.rss) for child in children]
+    return Account(processes=[own, *below])
+
+
+def _nothing(recording: Recording) -> NothingMeasured:
+    skipped = [snapshot.skipped for snapshot in recording.snapshots if snapshot.skipped]
+    cause = "it holds neither a sample nor a snapshot"
+    if skipped:
+        cause += f"; every snapshot was skipped: {skipped[-1]}"
+    return NothingMeasured(
+        f"nothing was measured in {recording.path}",
+        cause=cause,
+        remedy="record for longer, or with a larger --max-pause",
+        docs="recording.md",
+    )

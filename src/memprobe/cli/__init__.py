@@ -1,0 +1,105 @@
+"""The command line: the list of verbs, and the only mapping from exceptions to exit codes.
+
+A verb is one module with a click command named ``command``. It is imported only when it is
+called, so that ``memprobe --help`` stays light. A verb returns its exit code (None is 0) or raises
+a MemprobeError.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from memprobe import __version__
+from memprobe.cli.failure import print_error, print_unexpected
+from memprobe.cli.output import close_quietly, finish
+from memprobe.errors import MemprobeError, UsageError
+
+INTERRUPTED = 130
+FAILED = 2
+
+# Verb → what `memprobe --help` says. The module is memprobe.cli.VERB.
+VERBS = {
+    "run": "Run a script, module or notebook, and report what it kept.",
+    "attach": "Watch a running notebook from outside, and report what it keeps.",
+    "detach": "Stop and remove the probe from a context.",
+    "ps": "List the contexts one could attach to.",
+    "report": "Show the findings of recordings.",
+    "explain": "Tell what a rule means and how to fix what it finds.",
+    "demo": "Watch a small real leak being found.",
+}
+
+EPILOG = "Exit codes: 0 nothing found, 1 findings, 2 usage or failure, 5 nothing was measured."
+
+
+class LazyGroup(click.Group):
+    """A group that knows its verbs by name and imports only the one that is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order of VERBS."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return the command of ``cmd_name``, or None where there is no such verb."""
+        if cmd_name not in VERBS:
+            return None
+        name = f"memprobe.cli.{cmd_name}"
+        try:
+            module = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name != name:
+                raise
+            raise UsageError(f"memprobe {cmd_name} is not part of this build") from None
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verbs from VERBS, so that help imports none of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", prog_name="memprobe")
+def memprobe() -> None:
+    """Tell what keeps memory alive in a running notebook or script.
+
+    And how much comes back if you let go of it.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the process's exit code. Never raises."""
+    try:
+        return finish(_invoke(arguments))
+    except BrokenPipeError:
+        # The reader has gone (`| head`): what it wanted, it has.
+        close_quietly()
+        return 0
+    except MemprobeError as error:
+        print_error(error)
+        return finish(error.exit_code)
+    except Exception as error:
+        print_unexpected(error)
+        return finish(FAILED)
+
+
+def _invoke(arguments: Sequence[str] | None) -> int:
+    try:
+        result: Any = memprobe.main(
+            args=None if arguments is None else list(arguments),
+            prog_name="memprobe",
+            standalone_mode=False,
+        )
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return FAILED
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    return result if isinstance(result, int) else 0

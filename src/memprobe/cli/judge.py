@@ -1,0 +1,66 @@
+"""From recordings to a verdict: the reports, what failed on the way, and the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from memprobe.cli.baseline import leave_out
+from memprobe.cli.output import FAILED, FILE_WIDTH, columns, emit, wants_color, write_file
+from memprobe.config import Config
+from memprobe.errors import MemprobeError, NothingMeasured
+from memprobe.findings import Report
+
+FOUND = 1
+
+
+@dataclass
+class Verdict:
+    """The reports of the recordings that could be judged, the errors of those that could not."""
+
+    reports: list[Report] = field(default_factory=list)
+    errors: list[MemprobeError] = field(default_factory=list)
+
+    def show(self, output_format: str, path: str | None = None, *, to_stderr: bool = False) -> None:
+        """Write the reports to ``path``, or else to stdout or stderr."""
+        from memprobe.reporters import render
+
+        if path is not None and path != "-":
+            write_file(path, render(self.reports, output_format, width=FILE_WIDTH))
+            return
+        import sys
+
+        color = wants_color(sys.stderr if to_stderr else sys.stdout)
+        text = render(self.reports, output_format, width=columns(), color=color)
+        emit(text, to_stderr=to_stderr)
+
+    def exit_code(self, *, exit_zero: bool = False) -> int:
+        """Return 2 for a failure, else 1 for findings, else 5 where nothing was measured."""
+        if any(not isinstance(error, NothingMeasured) for error in self.errors):
+            return FAILED
+        if not exit_zero and any(report.fails for report in self.reports):
+            return FOUND
+        return NothingMeasured.exit_code if self.errors else 0
+
+
+def judge(paths: Iterable[str], config: Config, known: frozenset[str] = frozenset()) -> Verdict:
+    """Return the verdict over the recordings at ``paths``; an unreadable one is told on stderr."""
+    from memprobe.cli.failure import print_error
+
+    verdict = Verdict()
+    for path in paths:
+        try:
+            verdict.reports.append(_report(path, config, known))
+        except MemprobeError as error:
+            print_error(error)
+            verdict.errors.append(error)
+    return verdict
+
+
+def _report(path: str, config: Config, known: frozenset[str]) -> Report:
+    from memprobe.analysis import build
+    from memprobe.recording.reader import read
+
+    report = build.report(read(path), config)
+    leave_out(report, known)
+    return report

@@ -1,0 +1,120 @@
+"""The report as GitHub-flavoured Markdown: for pull requests and job summaries."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from memprobe.findings import Finding, HolderRow, Report
+from memprobe.reporters import phrases
+from memprobe.reporters.amounts import size
+from memprobe.reporters.chart import numbers
+from memprobe.reporters.printable import printable
+from memprobe.reporters.text import cost
+
+HOLDERS_SHOWN = 20
+SPECIAL = re.compile(r"([\\`*_\[\]|~<>&$#@])")
+
+
+def render(report: Report) -> str:
+    """Return ``report`` as one Markdown document that ends in a newline."""
+    return "\n".join(_lines(report)) + "\n"
+
+
+def _lines(report: Report) -> Iterator[str]:
+    recording = report.recording
+    yield f"## {escaped(phrases.headline(report))}"
+    yield ""
+    facts = " · ".join(escaped(fact) for fact in phrases.facts(recording))
+    yield f"{code(recording.program or 'process')} {facts}  "
+    yield escaped(numbers(recording).plain)
+    for finding in report.findings:
+        yield from _finding(finding, report)
+    yield from _holders(report.holders)
+    yield ""
+    yield f"Measuring cost {escaped(cost(report.overhead))}."
+    yield from _not_measured(report)
+
+
+def _finding(finding: Finding, report: Report) -> Iterator[str]:
+    place = code(phrases.location(finding, report.recording))
+    yield ""
+    yield (
+        f"### {escaped(finding.code)} {escaped(finding.name)}: "
+        f"{size(finding.reclaim.bytes)} ({finding.status})"
+    )
+    yield ""
+    yield f"{prose(finding.title)} at {place}."
+    yield ""
+    for label, text in _facts(finding):
+        if text:
+            yield f"- **{label}** {text}"
+
+
+def _facts(finding: Finding) -> Iterator[tuple[str, str]]:
+    yield "held by", ", ".join(code(expr) for expr in phrases.holders(finding))
+    edges = [step.edge for step in finding.path]
+    yield "path", " → ".join(code(edge) for edge in edges) if len(edges) > 1 else ""
+    yield "why", prose(finding.why)
+    yield "fix", prose(finding.fix)
+    yield "gives", escaped(phrases.gives(finding))
+    yield "made in", escaped(phrases.place(finding.created))
+    yield "last used", escaped(phrases.last_use(finding.last_used))
+    yield "fingerprint", code(finding.fingerprint) if finding.fingerprint else ""
+
+
+def _holders(rows: list[HolderRow]) -> Iterator[str]:
+    if not rows:
+        return
+    yield ""
+    yield "| Who holds what | object | exclusive | shared | made in | last used |"
+    yield "|---|---|--:|--:|---|---|"
+    for row in rows[:HOLDERS_SHOWN]:
+        cells = [
+            ", ".join(code(expr, cell=True) for expr in row.exprs),
+            f"{code(row.object.type, cell=True)} {escaped(phrases.described(row.object))}",
+            size(row.exclusive_bytes),
+            size(row.shared_bytes) if row.shared_bytes else "–",
+            escaped(phrases.place(row.created)) or "–",
+            escaped(phrases.last_use(row.last_used)) or "–",
+        ]
+        yield f"| {' | '.join(cells)} |"
+
+
+def _not_measured(report: Report) -> Iterator[str]:
+    if report.not_measured:
+        yield ""
+        yield "**Not measured**"
+        yield ""
+    for gap in report.not_measured:
+        yield f"- {escaped(gap.what)}: {escaped(gap.why)}"
+
+
+def escaped(text: str) -> str:
+    """Return ``text`` so that Markdown shows it as it is: no tag, no link, no emphasis."""
+    shown = SPECIAL.sub(r"\\\1", printable(text))
+    return shown.replace("\\<", "&lt;").replace("\\>", "&gt;").replace("\\&", "&amp;")
+
+
+def code(text: str, *, cell: bool = False) -> str:
+    """Return ``text`` as a code span, fenced longer than any run of backticks inside it.
+
+    A table splits its cells before it looks for code: there a ``|`` needs its backslash.
+    """
+    shown = printable(text)
+    if cell:
+        shown = shown.replace("|", "\\|")
+    longest = max((len(run) for run in re.findall(r"`+", shown)), default=0)
+    fence = "`" * (longest + 1)
+    pad = " " if longest else ""
+    return f"{fence}{pad}{shown}{pad}{fence}"
+
+
+def prose(text: str) -> str:
+    """Return a sentence whose `code` stays code and whose rest is escaped."""
+    parts = printable(text).split("`")
+    if len(parts) % 2 == 0:  # a backtick without its partner
+        return escaped(text)
+    return "".join(
+        code(part) if index % 2 and part else escaped(part) for index, part in enumerate(parts)
+    )

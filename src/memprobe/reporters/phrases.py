@@ -1,0 +1,161 @@
+"""The facts of a report in words, the same in every format. All texts are printable."""
+
+from __future__ import annotations
+
+from memprobe.findings import (
+    Created,
+    Finding,
+    HeldObject,
+    LastUse,
+    RecordingSummary,
+    Report,
+)
+from memprobe.reporters.amounts import counted, duration, size, size_range
+from memprobe.reporters.printable import printable
+
+ROOTS = {
+    "notebook-namespace": "notebook namespace",
+    "ipython-output": "IPython output history",
+    "traceback": "last exception",
+    "frame": "running frame",
+    "suspended-frame": "suspended frame",
+    "module": "module",
+    "class-attribute": "class attribute",
+    "closure": "closure",
+    "lru-cache": "lru_cache",
+    "figure": "open figure",
+    "callback": "callback",
+    "thread": "thread",
+    "spark-driver": "Spark driver",
+    "spark-executor": "Spark executors",
+    "interpreter": "interpreter",
+}
+
+ENDINGS = {
+    "exit": "it exited",
+    "exec": "it replaced itself (exec)",
+    "detach": "detached",
+    "detached": "detached",
+    "interrupt": "stopped with Ctrl-C",
+    "stop": "stopped",
+    "lease": "the last client was gone",
+    "restart": "the kernel restarted",
+    "died": "the kernel died",
+    "killed": "it was killed",
+    "duration": "the asked time was over",
+    "cut off": "cut off",
+}
+
+
+def headline(report: Report) -> str:
+    """Return the one sentence a report begins with: what can be had back."""
+    total = sum(finding.reclaim.bytes for finding in report.findings if finding.fails)
+    failing = sum(finding.fails for finding in report.findings)
+    rss = report.recording.rss
+    if not failing:
+        return _nothing_to_fix(report)
+    of_rss = f" of {size(rss)}" if rss is not None and rss >= total else ""
+    return f"{size(total)}{of_rss} can come back: {counted(failing, 'finding')}{_advice(report)}"
+
+
+def _nothing_to_fix(report: Report) -> str:
+    if not report.recording.snapshots:
+        return "Nobody looked at what holds the memory: no snapshot was taken"
+    rss = report.recording.rss
+    resident = f" in {size(rss)}" if rss is not None else ""
+    known = f", {len(report.known)} known" if report.known else ""
+    return f"Nothing to let go of{resident}: no leaking or suspect holder{known}{_advice(report)}"
+
+
+def _advice(report: Report) -> str:
+    pieces = sum(not finding.fails for finding in report.findings)
+    return f", {counted(pieces, 'piece')} of advice" if pieces else ""
+
+
+def program(recording: RecordingSummary) -> str:
+    """Return the notebook's or script's name."""
+    return printable(recording.program) or f"process {recording.pid}"
+
+
+def location(finding: Finding, recording: RecordingSummary) -> str:
+    """Return ``etl.ipynb:cell 7:1``, ``etl.py:41`` or the program's name alone."""
+    created = finding.created
+    if created is None:
+        return program(recording)
+    if created.cell is not None:
+        return f"{program(recording)}:{place(created)}"
+    name = printable(created.file) if created.file else program(recording)
+    return f"{name}:{created.line}" if created.line else name
+
+
+def place(created: Created | None) -> str:
+    """Return ``cell 7:1``, ``etl.py:41`` or an empty text where it is not known."""
+    if created is None:
+        return ""
+    if created.cell is not None:
+        return f"cell {created.cell}:{created.line}" if created.line else f"cell {created.cell}"
+    if created.file is None:
+        return f"line {created.line}" if created.line else ""
+    return f"{printable(created.file)}:{created.line}" if created.line else printable(created.file)
+
+
+def last_use(last: LastUse | None) -> str:
+    """Return ``cell 9, 20 min ago``, as much of it as is known."""
+    if last is None:
+        return ""
+    cell = f"cell {last.cell}" if last.cell is not None else ""
+    ago = f"{duration(last.seconds_ago)} ago" if last.seconds_ago is not None else ""
+    return ", ".join(filter(None, [cell, ago]))
+
+
+def described(held: HeldObject) -> str:
+    """Return ``1,000,000 × 240`` or ``12 items``, empty where the object has no extent."""
+    if held.shape:
+        return " × ".join(f"{extent:,}" for extent in held.shape)
+    return counted(held.length, "item") if held.length is not None else ""
+
+
+def root(kind: str) -> str:
+    """Return a root kind in words."""
+    return ROOTS.get(kind, printable(kind).replace("-", " "))
+
+
+def holders(finding: Finding) -> list[str]:
+    """Return the expressions of all holders of ``finding``."""
+    return [printable(holder.expr) for holder in finding.holders]
+
+
+def gives(finding: Finding) -> str:
+    """Return ``1.9 GiB back (estimate, 1.8 to 2.0 GiB)``."""
+    reclaim = finding.reclaim
+    basis = reclaim.basis
+    if reclaim.low != reclaim.high:
+        basis += f", {size_range(reclaim.low, reclaim.high)}"
+    where = "" if reclaim.where == "driver-python" else f" on {reclaim.where}"
+    return f"{size(reclaim.bytes)} back{where} ({basis})"
+
+
+def ending(recording: RecordingSummary) -> str:
+    """Return how the recording ended, with the status or signal of a process that did."""
+    text = ENDINGS.get(recording.ended, printable(recording.ended).replace("-", " "))
+    if recording.signal is not None:
+        return f"{text}, signal {recording.signal}"
+    return f"{text}, status {recording.status}" if recording.status is not None else text
+
+
+def facts(recording: RecordingSummary) -> list[str]:
+    """Return the recording line's parts: context, Python, libraries, length, cells, ending."""
+    parts = [recording.context]
+    if recording.python:
+        parts.append(f"Python {printable(recording.python)}")
+    shown = ("pandas", "numpy", "pyspark", "pyarrow", "polars")
+    parts += [
+        f"{name} {printable(recording.libraries[name])}"
+        for name in shown
+        if name in recording.libraries
+    ]
+    if recording.wall is not None:
+        parts.append(duration(recording.wall))
+    if recording.cells:
+        parts.append(counted(recording.cells, "cell"))
+    return [*parts, ending(recording)]

@@ -1,0 +1,196 @@
+"""The report for a person at a terminal: what can be had back, from where, and how.
+
+Every name goes in as ``Text``, never as markup, so a variable called ``[red]`` is just a name.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from memprobe.findings import Finding, HolderRow, Overhead, Report
+from memprobe.reporters import chart, phrases
+from memprobe.reporters.amounts import counted, duration, percent, size
+from memprobe.reporters.printable import printable
+from memprobe.reporters.trace import trace
+
+STATUS_STYLES = {"leaking": "bold red", "suspect": "bold yellow", "advice": "bold cyan"}
+NARROWEST = 40
+WIDEST = 120  # a longer line is tiring to read
+HOLDERS_SHOWN = 10
+WIDE_TABLE = 100
+
+
+def render(report: Report, *, width: int = 80, color: bool = False) -> str:
+    """Return ``report`` for ``width`` columns, with ANSI colours where ``color`` is set."""
+    width = max(NARROWEST, min(width, WIDEST))
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        force_terminal=color,
+        color_system="standard" if color else None,
+        legacy_windows=False,
+        markup=False,
+        highlight=False,
+        emoji=False,
+    )
+    with console.capture() as capture:
+        for part in _parts(report, width):
+            console.print(part)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+def _parts(report: Report, width: int) -> Iterator[RenderableType]:
+    yield Text(phrases.headline(report), _headline_style(report))
+    yield ""
+    yield from _recording(report, width)
+    for finding in report.findings:
+        yield ""
+        yield from _finding(finding, report, width)
+    if report.holders:
+        yield ""
+        yield from _holders(report.holders, width)
+    yield ""
+    yield _cost(report.overhead)
+    yield from _not_measured(report)
+
+
+def _headline_style(report: Report) -> str:
+    if report.fails:
+        return "bold red" if any(f.status == "leaking" for f in report.findings) else "bold yellow"
+    return "bold green" if report.recording.snapshots else "bold yellow"
+
+
+def _recording(report: Report, width: int) -> Iterator[RenderableType]:
+    recording = report.recording
+    line = Text(phrases.program(recording), "bold")
+    line.append("  " + " · ".join(phrases.facts(recording)), "not bold")
+    yield line
+    drawn = list(chart.chart(recording, width))
+    yield from drawn
+    yield _hanging(chart.numbers(recording))
+
+
+def _finding(finding: Finding, report: Report, width: int) -> Iterator[RenderableType]:
+    yield _title(finding, report, width)
+    yield Padding(Group(*trace(finding, width - 2)), (0, 0, 0, 2))
+    yield Padding(_labelled(list(_rows(finding))), (0, 0, 0, 2))
+
+
+def _title(finding: Finding, report: Report, width: int) -> RenderableType:
+    style = STATUS_STYLES[finding.status]
+    left = Text.assemble((printable(finding.code), style), " ", (printable(finding.name), "bold"))
+    left.append(f"   {phrases.location(finding, report.recording)}")
+    right = Text.assemble((finding.status, style), " · ", (size(finding.reclaim.bytes), "bold"))
+    if left.cell_len + right.cell_len + 3 > width:
+        return Group(left, Padding(right, (0, 0, 0, 2)))
+    left.append(" " * (width - left.cell_len - right.cell_len))
+    return left + right
+
+
+def _rows(finding: Finding) -> Iterator[tuple[str, Text]]:
+    """Yield what stands below the tree: a label and its text, empty ones left out."""
+    names = phrases.holders(finding)
+    if len(names) > 1:
+        yield "held by", Text(f"{', '.join(names)} (all {len(names)} must go)")
+    if finding.why:
+        yield "why", prose(finding.why)
+    if finding.fix:
+        yield "fix", prose(finding.fix, "green")
+    yield "gives", Text(phrases.gives(finding))
+    yield "made in", Text(phrases.place(finding.created))
+    yield "last used", Text(phrases.last_use(finding.last_used))
+    yield "also", Text(", ".join(map(printable, finding.also)))
+
+
+def prose(text: str, style: str = "") -> Text:
+    """Return a sentence with its `code` in colour; the backticks stay, for paper and no colour."""
+    shown = Text(printable(text), style)
+    for match in re.finditer(r"`[^`]+`", shown.plain):
+        shown.stylize("cyan", match.start(), match.end())
+    return shown
+
+
+def _labelled(rows: list[tuple[str, Text]]) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, text in rows:
+        if text.plain:
+            table.add_row(label, text)
+    return table
+
+
+def _hanging(text: Text) -> RenderableType:
+    return Padding(text, (0, 0, 0, 2))
+
+
+def _holders(rows: list[HolderRow], width: int) -> Iterator[RenderableType]:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("Who holds what", overflow="fold", ratio=3)
+    table.add_column("object", overflow="fold", ratio=3)
+    table.add_column("exclusive", justify="right", no_wrap=True)
+    table.add_column("shared", justify="right", no_wrap=True)
+    table.add_column("made in", no_wrap=width >= WIDE_TABLE)
+    table.add_column("last used", no_wrap=width >= WIDE_TABLE)
+    for row in rows[:HOLDERS_SHOWN]:
+        table.add_row(*_holder_cells(row))
+    yield table
+    if len(rows) > HOLDERS_SHOWN:
+        yield Text(f"and {counted(len(rows) - HOLDERS_SHOWN, 'smaller holder')}", "dim")
+
+
+def _holder_cells(row: HolderRow) -> list[Text]:
+    held = " ".join(filter(None, [printable(row.object.type), phrases.described(row.object)]))
+    return [
+        Text(", ".join(map(printable, row.exprs)), "bold"),
+        Text(held),
+        Text(size(row.exclusive_bytes)),
+        Text(size(row.shared_bytes) if row.shared_bytes else "–"),
+        Text(phrases.place(row.created) or "–"),
+        Text(phrases.last_use(row.last_used) or "–"),
+    ]
+
+
+def _cost(overhead: Overhead) -> RenderableType:
+    return _labelled([("Measuring cost", Text(cost(overhead)))])
+
+
+def cost(overhead: Overhead) -> str:
+    """Return what the measurement cost as one sentence."""
+    parts = []
+    if overhead.cpu_seconds is not None:
+        share = f" ({percent(overhead.cpu_share)} of a core)" if overhead.cpu_share else ""
+        parts.append(f"{duration(overhead.cpu_seconds)} CPU{share}")
+    if overhead.bytes is not None:
+        parts.append(f"{size(overhead.bytes)} written")
+    parts.append(_pauses(overhead.pauses_ms))
+    if overhead.exit_ms:
+        parts.append(f"{overhead.exit_ms:.0f} ms at exit")
+    return " · ".join(parts)
+
+
+def _pauses(pauses: list[float]) -> str:
+    if not pauses:
+        return "no pause"
+    longest = f"{max(pauses):.0f} ms"
+    if len(pauses) == 1:
+        return f"1 pause of {longest}"
+    return f"{len(pauses)} pauses, {sum(pauses):.0f} ms in all, the longest {longest}"
+
+
+def _not_measured(report: Report) -> Iterator[RenderableType]:
+    if not report.not_measured:
+        return
+    yield ""
+    yield Text("Not measured", "dim")
+    yield Padding(
+        _labelled([(printable(g.what), Text(printable(g.why))) for g in report.not_measured]),
+        (0, 0, 0, 2),
+    )
