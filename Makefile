@@ -1,0 +1,79 @@
+# make demo     watch memprobe find a leak in a live notebook kernel
+# make test     everything a change must pass: ruff, mypy, pytest
+# make help     all targets
+#
+# The targets make their own .venv with the first Python >= 3.10 they find.
+# Another one:  make test PYTHON=/path/to/python3.12
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+CHOICE := python3 python3.13 python3.12 python3.11 python3.10 python
+FIND    = for p in $(CHOICE); do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' \
+	2>/dev/null && echo $$p && break; done
+PYTHON ?= $(shell $(FIND))
+
+# What the demo's notebook needs beside memprobe itself.
+DEMO_NEEDS := ipykernel pandas
+
+# An installation is done again only when what it depends on has changed.
+READY_DEMO := $(VENV)/.ready-demo
+READY_DEV  := $(VENV)/.ready-dev
+
+.PHONY: help demo test lint test-matrix clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make demo         watch memprobe find a leak in a live notebook kernel'
+	@echo 'make test         everything a change must pass: lint, then all tests'
+	@echo 'make lint         ruff and mypy'
+	@echo 'make test-matrix  the tests on every Python from 3.10 to 3.13 that is installed'
+	@echo 'make clean        remove .venv and everything that was built'
+
+demo: $(READY_DEMO)
+	@$(BIN)/memprobe demo
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(READY_DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# One virtual environment per version, inside .venv; a missing version is said, not failed.
+test-matrix:
+	@tested=0; for v in 3.10 3.11 3.12 3.13; do \
+	  python$$v -c 'import venv, ensurepip' 2>/dev/null \
+	    || { echo "== Python $$v is not installed: skipped"; continue; }; \
+	  echo "== Python $$v"; \
+	  $(MAKE) --no-print-directory pytest PYTHON=python$$v VENV=.venv/matrix-$$v || exit 1; \
+	  tested=$$((tested + 1)); \
+	done; test $$tested -gt 0 || { echo 'error: no Python from 3.10 to 3.13 found'; exit 2; }
+
+.PHONY: pytest
+pytest: $(READY_DEV)
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info src/*.egg-info probes/*.egg-info
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find src probes tests scenarios benchmarks -name __pycache__ -type d -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n '$(PYTHON)' || { echo 'error: no Python >= 3.10 with venv found'; \
+	  echo '  help: install one (Debian: apt install python3-venv), or name it: make PYTHON=…'; exit 2; }
+	@echo "making $(VENV) with $(PYTHON)"
+	@mkdir -p $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+
+$(READY_DEMO): pyproject.toml constraints.txt | $(BIN)/python
+	@echo 'installing memprobe and what the demo needs'
+	@$(PIP) -e . $(DEMO_NEEDS)
+	@touch $@
+
+$(READY_DEV): pyproject.toml constraints.txt | $(BIN)/python
+	@echo 'installing memprobe and what its development needs'
+	@$(PIP) -e '.[dev]'
+	@touch $@ $(READY_DEMO)
