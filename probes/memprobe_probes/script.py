@@ -1,0 +1,73 @@
+"""The probe in a script: measured from garbage collections and at exit, without a thread."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import sys
+from typing import Any
+
+from . import bootstrap
+from .gc_trigger import GcTrigger
+
+
+def start(folder: str) -> None:
+    """Start the probe for the session in ``folder`` and arm it. May raise; the caller reports."""
+    with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
+        config = json.load(file)
+    bootstrap.start(config)
+    probe = bootstrap.active()
+    if probe is None:
+        return
+    watch = ScriptWatch(probe, float(config["interval"]), os.path.join(folder, "alive"))
+    # Registered before any line of the program, so it runs after everything of the program.
+    atexit.register(watch.finish)
+    os.register_at_fork(after_in_child=watch.forked)
+    watch.begin()
+
+
+class ScriptWatch:
+    """Takes samples and snapshots when they are due, and the last ones at exit."""
+
+    def __init__(self, probe: Any, interval: float, alive: str) -> None:
+        self._probe = probe
+        self._interval = interval
+        self._owner = os.getpid()
+        self._trigger = GcTrigger(self._measure)
+        # Held open and never written: when it closes, the host sees an exit or an exec.
+        self._alive = os.open(alive, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def begin(self) -> None:
+        """Arm, unless this interpreter has no GIL: the trigger relies on it."""
+        if getattr(sys, "_is_gil_enabled", lambda: True)():
+            self._trigger.arm(self._interval)
+
+    def forked(self) -> None:
+        """In a forked child: measure nothing, write nothing."""
+        try:
+            self._trigger.disarm()
+            bootstrap.forked_child()
+            os.close(self._alive)
+        except BaseException:
+            pass
+
+    def finish(self) -> None:
+        """At exit, after the program's own handlers and before anything is torn down."""
+        if os.getpid() != self._owner or bootstrap.active() is not self._probe:
+            return
+        try:
+            self._trigger.disarm()
+            self._probe.close("exit", final_snapshot="exit")
+        except BaseException:  # Ctrl-C in here: the program is over already
+            pass
+        try:
+            bootstrap.stop("exit")
+        except BaseException:
+            pass
+
+    def _measure(self) -> float:
+        self._probe.sample(on_user_thread=True)
+        if self._probe.due():
+            self._probe.snapshot("interval", on_user_thread=True)
+        return float(self._probe.interval)

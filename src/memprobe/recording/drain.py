@@ -1,0 +1,74 @@
+"""Copy a probe's spool into the recording, whole lines only."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from memprobe.recording.schema import End, Record
+from memprobe.recording.writer import RecordingWriter
+
+BLOCK = 1 << 20  # bytes read at once
+
+
+class Drain:
+    """Follows a spool that may not exist yet and that another process appends to.
+
+    With ``hold_end`` the probe's own ``end`` record is kept back in ``held``: the host knows the
+    exit status and the true peak, and writes one complete ``end`` in its place.
+    """
+
+    def __init__(self, spool: Path, writer: RecordingWriter, *, hold_end: bool = False) -> None:
+        self.held: End | None = None
+        self.lines = 0
+        self._spool = spool
+        self._writer = writer
+        self._hold_end = hold_end
+        self._descriptor = -1
+        self._tail = b""
+        self._decode = msgspec.json.Decoder(Record).decode
+
+    def pull(self) -> list[Record]:
+        """Copy every whole new line and return the records among them.
+
+        A line that no reader of this version understands is copied and not returned.
+        """
+        if self._descriptor < 0 and not self._open():
+            return []
+        records: list[Record] = []
+        while block := os.read(self._descriptor, BLOCK):
+            *lines, self._tail = (self._tail + block).split(b"\n")
+            records += [record for line in lines if (record := self._copy(line)) is not None]
+        return records
+
+    def close(self) -> None:
+        """Let go of the spool. A torn last line stays behind, uncopied."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
+
+    def _open(self) -> bool:
+        try:
+            self._descriptor = os.open(
+                self._spool, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+            )
+        except OSError:
+            return False
+        return True
+
+    def _copy(self, line: bytes) -> Record | None:
+        record = self._read(line)
+        self.lines += 1
+        if self._hold_end and isinstance(record, End):
+            self.held = record
+        else:
+            self._writer.write_line(line + b"\n")
+        return record
+
+    def _read(self, line: bytes) -> Record | None:
+        try:
+            return self._decode(line)
+        except msgspec.MsgspecError:
+            return None
