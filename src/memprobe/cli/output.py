@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import sys
-from typing import IO, Any
+from typing import Any, TextIO
 
 from memprobe.errors import MemprobeError
 
@@ -104,7 +104,7 @@ def close_quietly() -> None:
         os.close(nowhere)
 
 
-def _write(stream: IO[str], text: str) -> None:
+def _write(stream: TextIO, text: str) -> None:
     try:
         stream.write(text)
     except UnicodeEncodeError:

@@ -31,10 +31,11 @@ def chart(recording: RecordingSummary, width: int) -> Iterator[Text]:
     to_limit = limit is not None and highest >= limit * LIMIT_IN_SIGHT
     top = max(float(limit or 0), highest) if to_limit else highest
     levels = columns(points, width - LABEL - 2, recording.wall)
+    if to_limit:
+        yield _row(size(limit), "┄" * len(levels), "red")
     for row in reversed(range(ROWS)):
-        label = {ROWS - 1: size(top), 0: "0 B"}.get(row, "")
-        fill = "┄" if to_limit and row == ROWS - 1 else " "
-        yield _row(label, [_block(y / top, row, fill) for y in levels])
+        label = {ROWS - 1: "" if to_limit else size(top), 0: "0 B"}.get(row, "")
+        yield _row(label, "".join(_block(y / top, row) for y in levels), "blue")
     yield _time_axis(recording.wall or points[-1][0], len(levels))
 
 
@@ -57,8 +58,8 @@ def columns(
     return levels
 
 
-def numbers(recording: RecordingSummary) -> Text:
-    """Return RSS, peak, limit and slope as one line."""
+def numbers(recording: RecordingSummary) -> list[Text]:
+    """Return RSS, peak, limit and slope, each as one part of a line."""
     parts = [Text.assemble("RSS ", (size(recording.rss), "bold"))]
     if recording.peak is not None:
         parts.append(Text(f"peak {size(recording.peak)}"))
@@ -66,7 +67,7 @@ def numbers(recording: RecordingSummary) -> Text:
         parts.append(_limit(recording, recording.limit))
     if recording.slope is not None:
         parts.append(_slope(recording, recording.slope))
-    return Text(" · ", "dim").join(parts)
+    return parts
 
 
 def _limit(recording: RecordingSummary, limit: int) -> Text:
@@ -85,18 +86,15 @@ def _slope(recording: RecordingSummary, slope: float) -> Text:
     return text
 
 
-def _block(share: float, row: int, empty: str) -> str:
+def _block(share: float, row: int) -> str:
     eighths = round(share * ROWS * 8) - row * 8
     if row == 0:
         eighths = max(eighths, 1)  # something is always resident
-    return BLOCKS[min(eighths, 8)] if eighths > 0 else empty
+    return BLOCKS[max(0, min(eighths, 8))]
 
 
-def _row(label: str, blocks: list[str]) -> Text:
-    text = Text(f"{label:>{LABEL}} ", "dim", no_wrap=True)
-    for block in blocks:
-        text.append(block, "red" if block == "┄" else "blue not dim")
-    return text
+def _row(label: str, blocks: str, style: str) -> Text:
+    return Text.assemble((f"{label:>{LABEL}} ", "dim"), (blocks, style), no_wrap=True)
 
 
 def _time_axis(wall: float, count: int) -> Text:

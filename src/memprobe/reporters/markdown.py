@@ -27,12 +27,12 @@ def _lines(report: Report) -> Iterator[str]:
     yield ""
     facts = " · ".join(escaped(fact) for fact in phrases.facts(recording))
     yield f"{code(recording.program or 'process')} {facts}  "
-    yield escaped(numbers(recording).plain)
+    yield escaped(" · ".join(part.plain for part in numbers(recording)))
     for finding in report.findings:
         yield from _finding(finding, report)
     yield from _holders(report.holders)
     yield ""
-    yield f"Measuring cost {escaped(cost(report.overhead))}."
+    yield f"Measuring cost {escaped(' · '.join(cost(report.overhead)))}."
     yield from _not_measured(report)
 
 

@@ -99,11 +99,13 @@ def place(created: Created | None) -> str:
     return f"{printable(created.file)}:{created.line}" if created.line else printable(created.file)
 
 
-def last_use(last: LastUse | None) -> str:
-    """Return ``cell 9, 20 min ago``, as much of it as is known."""
+def last_use(last: LastUse | None, *, brief: bool = False) -> str:
+    """Return ``cell 9, 20 min ago``, as much of it as is known; the cell alone if ``brief``."""
     if last is None:
         return ""
     cell = f"cell {last.cell}" if last.cell is not None else ""
+    if cell and brief:
+        return cell
     ago = f"{duration(last.seconds_ago)} ago" if last.seconds_ago is not None else ""
     return ", ".join(filter(None, [cell, ago]))
 
@@ -128,7 +130,7 @@ def holders(finding: Finding) -> list[str]:
 def gives(finding: Finding) -> str:
     """Return ``1.9 GiB back (estimate, 1.8 to 2.0 GiB)``."""
     reclaim = finding.reclaim
-    basis = reclaim.basis
+    basis: str = reclaim.basis
     if reclaim.low != reclaim.high:
         basis += f", {size_range(reclaim.low, reclaim.high)}"
     where = "" if reclaim.where == "driver-python" else f" on {reclaim.where}"
@@ -145,7 +147,7 @@ def ending(recording: RecordingSummary) -> str:
 
 def facts(recording: RecordingSummary) -> list[str]:
     """Return the recording line's parts: context, Python, libraries, length, cells, ending."""
-    parts = [recording.context]
+    parts: list[str] = [recording.context]
     if recording.python:
         parts.append(f"Python {printable(recording.python)}")
     shown = ("pandas", "numpy", "pyspark", "pyarrow", "polars")

@@ -57,7 +57,7 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
         yield ""
         yield from _holders(report.holders, width)
     yield ""
-    yield _cost(report.overhead)
+    yield from _cost(report.overhead, width)
     yield from _not_measured(report)
 
 
@@ -69,12 +69,10 @@ def _headline_style(report: Report) -> str:
 
 def _recording(report: Report, width: int) -> Iterator[RenderableType]:
     recording = report.recording
-    line = Text(phrases.program(recording), "bold")
-    line.append("  " + " · ".join(phrases.facts(recording)), "not bold")
-    yield line
-    drawn = list(chart.chart(recording, width))
-    yield from drawn
-    yield _hanging(chart.numbers(recording))
+    name = Text(phrases.program(recording), "bold")
+    yield from packed([name, *map(Text, phrases.facts(recording))], width)
+    yield from chart.chart(recording, width)
+    yield from packed(chart.numbers(recording), width)
 
 
 def _finding(finding: Finding, report: Report, width: int) -> Iterator[RenderableType]:
@@ -99,8 +97,7 @@ def _rows(finding: Finding) -> Iterator[tuple[str, Text]]:
     names = phrases.holders(finding)
     if len(names) > 1:
         yield "held by", Text(f"{', '.join(names)} (all {len(names)} must go)")
-    if finding.why:
-        yield "why", prose(finding.why)
+    yield "why", prose(finding.why or finding.title)
     if finding.fix:
         yield "fix", prose(finding.fix, "green")
     yield "gives", Text(phrases.gives(finding))
@@ -127,44 +124,57 @@ def _labelled(rows: list[tuple[str, Text]]) -> Table:
     return table
 
 
-def _hanging(text: Text) -> RenderableType:
-    return Padding(text, (0, 0, 0, 2))
+def packed(parts: list[Text], width: int) -> Iterator[Text]:
+    """Yield ``parts`` joined by dots in lines of at most ``width``, broken only between parts."""
+    separator = Text(" · ", "dim")
+    line = Text()
+    for part in parts:
+        if line and line.cell_len + separator.cell_len + part.cell_len > width:
+            yield line
+            line = Text("  ") + part
+        else:
+            line = line + separator + part if line else part.copy()
+    yield line
 
 
 def _holders(rows: list[HolderRow], width: int) -> Iterator[RenderableType]:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("Who holds what", overflow="fold", ratio=3)
-    table.add_column("object", overflow="fold", ratio=3)
+    wide = width >= WIDE_TABLE
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim not bold")
+    table.add_column(Text("Who holds what", "bold not dim"), overflow="fold")
+    table.add_column("object", overflow="fold")
     table.add_column("exclusive", justify="right", no_wrap=True)
     table.add_column("shared", justify="right", no_wrap=True)
-    table.add_column("made in", no_wrap=width >= WIDE_TABLE)
-    table.add_column("last used", no_wrap=width >= WIDE_TABLE)
+    table.add_column("made in", overflow="fold")
+    table.add_column("last used", no_wrap=wide, overflow="fold")
     for row in rows[:HOLDERS_SHOWN]:
-        table.add_row(*_holder_cells(row))
+        table.add_row(*_holder_cells(row, wide))
     yield table
     if len(rows) > HOLDERS_SHOWN:
         yield Text(f"and {counted(len(rows) - HOLDERS_SHOWN, 'smaller holder')}", "dim")
 
 
-def _holder_cells(row: HolderRow) -> list[Text]:
-    held = " ".join(filter(None, [printable(row.object.type), phrases.described(row.object)]))
+def _holder_cells(row: HolderRow, wide: bool) -> list[Text]:
+    kind = printable(row.object.type)
+    kind = kind if wide else kind.rpartition(".")[2]
+    held = " ".join(filter(None, [kind, phrases.described(row.object)]))
     return [
-        Text(", ".join(map(printable, row.exprs)), "bold"),
+        Text(", ".join(map(printable, row.exprs))),
         Text(held),
-        Text(size(row.exclusive_bytes)),
+        Text(size(row.exclusive_bytes), "bold"),
         Text(size(row.shared_bytes) if row.shared_bytes else "–"),
         Text(phrases.place(row.created) or "–"),
-        Text(phrases.last_use(row.last_used) or "–"),
+        Text((phrases.last_use(row.last_used, brief=not wide)) or "–"),
     ]
 
 
-def _cost(overhead: Overhead) -> RenderableType:
-    return _labelled([("Measuring cost", Text(cost(overhead)))])
+def _cost(overhead: Overhead, width: int) -> Iterator[Text]:
+    first, *rest = cost(overhead)
+    yield from packed([Text.assemble(("Measuring cost  ", "dim"), first), *map(Text, rest)], width)
 
 
-def cost(overhead: Overhead) -> str:
-    """Return what the measurement cost as one sentence."""
-    parts = []
+def cost(overhead: Overhead) -> list[str]:
+    """Return what the measurement cost, part by part; at least one."""
+    parts: list[str] = []
     if overhead.cpu_seconds is not None:
         share = f" ({percent(overhead.cpu_share)} of a core)" if overhead.cpu_share else ""
         parts.append(f"{duration(overhead.cpu_seconds)} CPU{share}")
@@ -173,7 +183,7 @@ def cost(overhead: Overhead) -> str:
     parts.append(_pauses(overhead.pauses_ms))
     if overhead.exit_ms:
         parts.append(f"{overhead.exit_ms:.0f} ms at exit")
-    return " · ".join(parts)
+    return parts
 
 
 def _pauses(pauses: list[float]) -> str:
