@@ -1,0 +1,193 @@
+"""Start, stop, status and commands of the one probe a process can have."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import tempfile
+import time
+from typing import Any
+
+from .measure import Probe
+from .watcher import Watcher
+
+INJECTED = "_memprobe_injected"  # set on the package when it came as a payload
+
+_DEFAULTS: dict[str, Any] = {
+    "context": "script", "method": "record", "program": "", "argc": 0, "interval": 1.0,
+    "max_pause": 0.25, "cap": 64 * 1024 * 1024, "cpu_share": 0.01, "client": "host",
+    "lease": None, "thread": False, "limits": None, "peak_reset": True,
+}  # fmt: skip
+
+_probe: Probe | None = None
+_watcher: Watcher | None = None
+
+
+def active() -> Probe | None:
+    """Return the probe of this process, or None."""
+    return _probe if _probe is not None and _probe.alive else None
+
+
+def start(config: dict[str, Any]) -> dict[str, Any]:
+    """Put a probe into this process, or join the one that is there.
+
+    ``config`` is the session's ``config.json``; missing keys have defaults. With ``thread`` the
+    probe runs a thread of its own and leaves when its last lease ends; without, the caller
+    drives it. Returns ``{"ok", "session", "folder", "spool", "pid", "joined"}``.
+    """
+    global _probe, _watcher
+    settings = {**_DEFAULTS, **config}
+    present = active()
+    if present is not None:
+        return _join(present, settings)
+    if _probe is not None:
+        forked_child()  # the probe of the process this one was forked from
+    settings.setdefault("session", f"{os.getpid()}-{time.monotonic_ns():x}")
+    settings.setdefault("folder", "")
+    settings.setdefault("spool", os.path.join(settings["folder"], "spool.memprobe"))
+    probe = Probe(settings)
+    _probe = probe
+    if settings["thread"]:
+        try:
+            _watcher = Watcher(probe, command, leave_nothing)
+        except BaseException:
+            probe.abandon()
+            _probe = None
+            raise
+        _watcher.renew(settings["client"])
+        probe.listen(_watcher.cell_ended)
+        atexit.register(_at_exit)
+        _watcher.start("attach")
+    return _described(probe, joined=False)
+
+
+def stop(reason: str = "stop") -> None:
+    """Take the probe out; returns at once where a thread has to leave first."""
+    if _watcher is not None:
+        _watcher.stop(reason)
+    elif _probe is not None:
+        _probe.close(reason)
+        _forget()
+
+
+def command(message: dict[str, Any]) -> dict[str, Any]:
+    """Answer one control message ``{id, verb, args}`` with ``{id, ok, result | error}``."""
+    answer: dict[str, Any] = {"id": message.get("id")}
+    verb = _VERBS.get(str(message.get("verb")))
+    if verb is None:
+        return {**answer, "ok": False, "error": f"unknown verb {message.get('verb')!r}"}
+    probe = active()
+    if probe is None:
+        return {**answer, "ok": False, "error": "no probe in this process"}
+    try:
+        arguments = message.get("args") or {}
+        return {**answer, "ok": True, "result": verb(probe, arguments)}
+    except Exception as error:
+        return {**answer, "ok": False, "error": type(error).__name__}
+
+
+def forked_child() -> None:
+    """Disarm the probe in a forked child: close its files, write nothing."""
+    global _probe, _watcher
+    if _probe is not None:
+        _probe.abandon()
+    if _watcher is not None:
+        for fd in (_watcher._control, _watcher._alive):
+            Watcher._close(fd)
+    _probe = _watcher = None
+
+
+def new_session_folder() -> str:
+    """Make a session folder (0700) with its FIFOs for a probe started from inside."""
+    base = os.path.join(tempfile.gettempdir(), f"memprobe-{os.getuid()}")
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if runtime and os.path.isdir(runtime) and os.stat(runtime).st_uid == os.getuid():
+        base = os.path.join(runtime, "memprobe")
+    os.makedirs(base, 0o700, exist_ok=True)
+    facts = os.lstat(base)
+    if facts.st_uid != os.getuid() or facts.st_mode & 0o077 or os.path.islink(base):
+        raise PermissionError(f"{base} is not a private folder of this user")
+    folder = tempfile.mkdtemp(prefix="s", dir=base)
+    for name in ("control", "replies", "alive"):
+        os.mkfifo(os.path.join(folder, name), 0o600)
+    return folder
+
+
+def _join(probe: Probe, settings: dict[str, Any]) -> dict[str, Any]:
+    if _watcher is not None:
+        _watcher.renew(settings["client"])
+        probe.event("joined", client=settings["client"])
+    return _described(probe, joined=True)
+
+
+def _described(probe: Probe, *, joined: bool) -> dict[str, Any]:
+    config = probe.config
+    return {
+        "ok": True, "session": config["session"], "folder": config["folder"],
+        "spool": config["spool"], "pid": probe.pid, "joined": joined,
+    }  # fmt: skip
+
+
+def _status(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **_described(probe, joined=False),
+        "interval": probe.interval,
+        "clients": sorted(_watcher.leases) if _watcher else [],
+        "cost": probe.governor.report(probe.recorder.written),
+        "written": probe.recorder.written,
+        "failed": probe.recorder.failed,
+    }
+
+
+def _lease(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
+    if _watcher is not None:
+        _watcher.renew(str(args.get("client", "host")))
+    return {}
+
+
+def _snapshot(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
+    probe.snapshot("request")
+    return {"written": probe.recorder.written}
+
+
+def _detach(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
+    if _watcher is not None:
+        _watcher.drop(args.get("client"))
+    return {"left": len(_watcher.leases) if _watcher else 0}
+
+
+def _stop(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
+    stop("stop")
+    return {}
+
+
+_VERBS = {
+    "status": _status, "lease": _lease, "snapshot": _snapshot, "detach": _detach, "stop": _stop,
+}  # fmt: skip
+
+
+def _at_exit() -> None:
+    """Close the recording while the process's objects are still there."""
+    probe = active()
+    if probe is None:
+        return
+    try:
+        probe.close("exit", final_snapshot="exit")
+    except BaseException:
+        probe.abandon()
+
+
+def leave_nothing() -> None:
+    """Undo what ``start`` did, and take an injected package out of ``sys.modules``."""
+    atexit.unregister(_at_exit)
+    _forget()
+    package = sys.modules.get(__package__ or "")
+    if getattr(package, INJECTED, False):
+        for name in [one for one in sys.modules if one.split(".")[0] == __package__]:
+            del sys.modules[name]
+
+
+def _forget() -> None:
+    global _probe, _watcher
+    _probe = _watcher = None

@@ -1,0 +1,219 @@
+"""One probe in one process: what it records and when; knows nothing of threads and transports."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from . import FORMAT, VERSION, heap, limits, notebook, roots
+from .recorder import Recorder
+from .sampler import Counters, Governor
+
+THRESHOLDS = (0.60, 0.75, 0.85)
+_LIBRARIES = ("IPython", "ipykernel", "numpy", "pandas", "pyarrow", "polars", "pyspark", "torch")
+_MOST_ERRORS = 5
+
+
+class Probe:
+    """Measures this process and writes the recording ``config["spool"]``.
+
+    Every public method catches its own errors: what fails becomes an ``event``, and after a few
+    failures the probe goes quiet. ``shell`` is the IPython shell of a notebook, or None.
+    """
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+        self.pid = os.getpid()
+        self.shell = notebook.running_shell() if config["context"] == "notebook" else None
+        self.counters = Counters()
+        self.governor = Governor(config["cpu_share"])
+        self.recorder = Recorder(config["spool"], config["cap"])
+        self.interval = float(config["interval"])
+        self.hooks: notebook.CellHooks | None = None
+        self.crossed: set[float] = set()
+        self.errors = 0
+        self.closed = False
+        self._ns_per_object: float = heap.NS_PER_OBJECT
+        self._limits = config.get("limits") or limits.effective(None)
+        self._write_header()
+
+    @property
+    def alive(self) -> bool:
+        """Whether this is still the process the probe was made for, and still measuring."""
+        return not self.closed and os.getpid() == self.pid and self.errors < _MOST_ERRORS
+
+    def listen(self, ended: Any) -> None:
+        """Replay the cells of before and follow the coming ones; ``ended`` runs after each."""
+        if self.shell is None:
+            return
+        with self.guarded(on_user_thread=False):
+            self.hooks = notebook.CellHooks(
+                self.shell, self.counters, self._write_marker, self._in_hook, ended,
+                reset_peak=bool(self.config.get("peak_reset", True)),
+            )  # fmt: skip
+            self.hooks.replay()
+            self.hooks.install()
+
+    def sample(self, *, on_user_thread: bool = False) -> None:
+        """Write one sample, and a snapshot where a share of the limit is crossed."""
+        with self.guarded(on_user_thread=on_user_thread):
+            reading = self.counters.read()
+            reading["interval"] = self.interval
+            reading["cost"] = self.governor.report(self.recorder.written)
+            self.recorder.write("sample", **reading)
+            if self.hooks is not None and reading["rss"]:
+                self.hooks.sampled_peak = max(self.hooks.sampled_peak, reading["rss"])
+            if self.recorder.crowded:
+                self.interval = float(self.config["interval"]) * 2
+        self.watch_limit(on_user_thread=on_user_thread)
+
+    def watch_limit(self, *, on_user_thread: bool = False) -> None:
+        """Take a snapshot when RSS crosses a share of the limit for the first time."""
+        limit = self._limits.get("effective")
+        rss = self.counters.rss()
+        if not limit or not rss:
+            return
+        passed = [share for share in THRESHOLDS if rss >= share * limit]
+        new = [share for share in passed if share not in self.crossed]
+        self.crossed.update(passed)
+        if new:
+            self.snapshot("threshold", threshold=new[-1], on_user_thread=on_user_thread)
+
+    def mark_present_level(self) -> None:
+        """Take the shares of the limit already passed for known (the first snapshot shows them)."""
+        limit, rss = self._limits.get("effective"), self.counters.rss()
+        if limit and rss:
+            self.crossed.update(share for share in THRESHOLDS if rss >= share * limit)
+
+    def due(self) -> bool:
+        """Whether the governor allows a snapshot now."""
+        return self.governor.due()
+
+    def snapshot(
+        self, reason: str, *, threshold: float | None = None, on_user_thread: bool = False,
+        unhurried: bool = False,
+    ) -> None:  # fmt: skip
+        """Take one snapshot and write it; skipped with the reason where it would take too long.
+
+        ``unhurried`` lifts the bound on the pause: at exit nobody waits.
+        """
+        with self.guarded(on_user_thread=on_user_thread):
+            started = time.monotonic_ns()
+            fields: dict[str, Any] = {
+                "reason": reason, "engine": "fallback", "threshold": threshold,
+                "rss": self.counters.rss(), "cell": self.hooks.last_cell if self.hooks else None,
+                "busy": self.shell is not None and notebook.cell_is_running(),
+            }  # fmt: skip
+            fields.update(self._tables(unhurried, at_exit=reason == "exit"))
+            fields["took_ns"] = time.monotonic_ns() - started
+            fields["pause_ns"] = fields["took_ns"]
+            if not self.recorder.write("snapshot", **fields) and not self.recorder.failed:
+                self.event("snapshot-dropped", "the size cap of the recording is reached")
+            self.governor.rest_after(fields["took_ns"])
+
+    def event(self, event: str, detail: str | None = None, client: str | None = None) -> None:
+        """Write an event record."""
+        self.recorder.write("event", event=event, detail=detail, client=client)
+
+    def close(self, reason: str, *, final_snapshot: str | None = None) -> None:
+        """Write the last records, stop listening and close every file. Safe to call twice."""
+        if self.closed:
+            return
+        if self.alive and final_snapshot:
+            self.snapshot(final_snapshot, unhurried=final_snapshot == "exit")
+        if self.alive:
+            self.sample()
+        self.closed = True
+        try:
+            if self.hooks is not None:
+                self.hooks.remove()
+            self.counters.high_water()
+            self.recorder.write("end", reason=reason, peak=self.counters.peak or None,
+                                cpu=time.process_time())  # fmt: skip
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Close every file without writing: what a forked child does."""
+        self.closed = True
+        self.recorder.close()
+        self.counters.close()
+
+    @contextmanager
+    def guarded(self, *, on_user_thread: bool) -> Iterator[None]:
+        """Account the block's CPU time and turn its errors into an event."""
+        started = time.thread_time_ns()
+        try:
+            yield
+        except Exception as error:
+            self.errors += 1
+            self.event("probe-error", _where(error))
+        finally:
+            spent = time.thread_time_ns() - started
+            self.governor.spent(spent, on_user_thread=on_user_thread)
+
+    def _tables(self, unhurried: bool, *, at_exit: bool) -> dict[str, Any]:
+        max_pause_ns = int((60.0 if unhurried else float(self.config["max_pause"])) * 1e9)
+        if self.shell is not None:
+            found = roots.notebook_roots(self.shell)
+        else:
+            found = roots.script_roots(at_exit=at_exit)
+        try:
+            tables = heap.tables(
+                found, roots.stop_ids(self.shell), max_pause_ns, self._ns_per_object
+            )
+        except heap.TooLong as reason:
+            limit = f"{max_pause_ns / 1e6:.0f} ms"
+            return {"skipped": f"{reason} (--max-pause is {limit})"}
+        except RuntimeError:
+            return {"skipped": "a container changed while it was read"}
+        nodes = tables.pop("nodes")
+        if nodes > 1000:
+            self._ns_per_object = tables["took_ns"] / nodes
+        return tables
+
+    def _write_marker(self, **fields: Any) -> None:
+        self.recorder.write("marker", marker="cell", **fields)
+
+    def _in_hook(self) -> AbstractContextManager[None]:
+        return self.guarded(on_user_thread=True)
+
+    def _write_header(self) -> None:
+        config = self.config
+        self.recorder.write(
+            "header", format=FORMAT, memprobe=VERSION, python=".".join(map(str, sys.version_info[:3])),
+            implementation=sys.implementation.name, platform=_platform(),
+            context=config["context"], pid=self.pid, start=time.time(),
+            program=config["program"], argc=config["argc"], session=config["session"],
+            method=config["method"], limits=self._limits, libraries=_libraries(),
+            interval=self.interval, cap=config["cap"],
+        )  # fmt: skip
+
+
+def _platform() -> str:
+    return f"{sys.platform}-{os.uname().machine}" if hasattr(os, "uname") else sys.platform
+
+
+def _libraries() -> dict[str, str]:
+    found = {}
+    for name in _LIBRARIES:
+        version = getattr(sys.modules.get(name), "__version__", None)
+        if type(version) is str:
+            found[name] = version
+    return found
+
+
+def _where(error: BaseException) -> str:
+    """Say what failed without a word of the user's: type, and our file and line."""
+    step = error.__traceback__
+    place = ""
+    while step is not None:
+        code = step.tb_frame.f_code
+        if "memprobe_probes" in code.co_filename:
+            place = f"{os.path.basename(code.co_filename)}:{step.tb_lineno}"
+        step = step.tb_next
+    return f"{type(error).__name__} at {place}"

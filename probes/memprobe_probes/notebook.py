@@ -1,0 +1,210 @@
+"""IPython cell hooks: a marker before and after every cell, with the names it binds and uses."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from . import names, sizes
+from .sampler import Counters
+
+_MOST_REPLAYED = 2000
+_MOST_NAMES = 400
+
+WriteMarker = Callable[..., None]
+Guard = Callable[[], AbstractContextManager[None]]
+
+
+def running_shell() -> Any:
+    """Return this process's IPython shell, or None; never creates one."""
+    interactive = sys.modules.get("IPython.core.interactiveshell")
+    shell_class = getattr(interactive, "InteractiveShell", None)
+    if shell_class is None or not shell_class.initialized():
+        return None
+    return shell_class.instance()
+
+
+def cell_is_running() -> bool:
+    """Whether the main thread is inside a cell, read from its stack."""
+    import threading
+
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == "run_code" and code.co_filename.endswith("interactiveshell.py"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+class CellHooks:
+    """Registers with IPython's events and writes a marker per cell start and end.
+
+    ``write`` takes a marker's fields; ``guarded`` accounts and shields what runs on the user's
+    thread; ``ended`` is called after every cell. The hooks hold no
+    reference to a user's object between cells: of the namespace they keep names and ids.
+    """
+
+    def __init__(
+        self, shell: Any, counters: Counters, write: WriteMarker, guarded: Guard,
+        ended: Callable[[], None], *, reset_peak: bool,
+    ) -> None:  # fmt: skip
+        self._shell = shell
+        self._counters = counters
+        self._write = write
+        self._guarded = guarded
+        self._ended = ended
+        self._reset_peak = reset_peak
+        self._started: dict[str, Any] | None = None
+        self.last_cell: int | None = None
+        self.sampled_peak = 0
+
+    def install(self) -> None:
+        """Start listening."""
+        self._shell.events.register("pre_run_cell", self._before)
+        self._shell.events.register("post_run_cell", self._after)
+
+    def remove(self) -> None:
+        """Stop listening; safe to call twice."""
+        for event, callback in (("pre_run_cell", self._before), ("post_run_cell", self._after)):
+            try:
+                self._shell.events.unregister(event, callback)
+            except ValueError:
+                continue
+
+    def replay(self) -> None:
+        """Write a marker for each cell that ran before the probe came, from IPython's history."""
+        history = self._history()
+        busy = cell_is_running()
+        first = max(1, len(history) - _MOST_REPLAYED)
+        for cell in range(first, len(history)):
+            found = names.of_cell(history[cell])
+            running = busy and cell == len(history) - 1
+            fields = self._named(found, history[cell], follow=cell == len(history) - 1)
+            self._write(
+                phase="start" if running else "replay", source="history", cell=cell, **fields
+            )
+            self.last_cell = cell
+
+    def _history(self) -> list[str]:
+        manager = getattr(self._shell, "history_manager", None)
+        history = getattr(manager, "input_hist_parsed", None)
+        return history if type(history) is list else []
+
+    def _before(self, info: Any) -> None:
+        self._started = None
+        with self._guarded():
+            self._on_start(info)
+
+    def _after(self, result: Any) -> None:
+        with self._guarded():
+            self._on_end(result)
+
+    def _on_start(self, info: Any) -> None:
+        source = self._transformed(info)
+        found = names.of_cell(source)
+        cell = len(self._history()) if info.store_history else None
+        began = {
+            "source": source, "found": found, "cell": cell, "t": time.monotonic_ns(),
+            "cell_id": _cell_id(info), "ids": self._ids(),
+        }  # fmt: skip
+        if cell is not None:
+            self.last_cell = cell
+        fields = self._named(found, source)
+        self._write(
+            phase="start", cell=cell, cell_id=began["cell_id"], rss=self._counters.rss(), **fields
+        )
+        began["by_kernel"] = self._reset_peak and self._counters.reset_high_water()
+        self.sampled_peak = 0
+        self._started = began
+
+    def _on_end(self, result: Any) -> None:
+        began, self._started = self._started, None
+        if began is None:
+            began = self._joined_midway(result)
+        rss = self._counters.rss()
+        fields = self._named(began["found"], began["source"])
+        fields["bound"] = self._bound(began)
+        self._write(
+            phase="end", cell=began["cell"], cell_id=began["cell_id"],
+            seconds=_seconds_since(began["t"]), error=_error_type(result), rss=rss,
+            peak=self._peak(began, rss), peak_by=self._peak_by(began), **fields,
+        )  # fmt: skip
+        self._ended()
+
+    def _peak(self, began: dict[str, Any], rss: int | None) -> int | None:
+        if began["by_kernel"]:
+            return self._counters.high_water()
+        return max(self.sampled_peak, rss or 0) or None
+
+    def _peak_by(self, began: dict[str, Any]) -> str:
+        return "kernel" if began["by_kernel"] else "sampled"
+
+    def _joined_midway(self, result: Any) -> dict[str, Any]:
+        """Describe a cell that was already running when the probe came."""
+        cell = getattr(result, "execution_count", None)
+        history = self._history()
+        source = history[cell] if cell is not None and cell < len(history) else ""
+        return {"source": source, "found": names.of_cell(source), "cell": cell, "t": None,
+                "cell_id": _cell_id(getattr(result, "info", None)), "ids": None,
+                "by_kernel": False}  # fmt: skip
+
+    def _named(
+        self, found: names.CellNames, source: str, *, follow: bool = True
+    ) -> dict[str, Any]:
+        namespace = self._shell.user_ns
+        used = names.with_called(found.used, namespace) if follow else found.used
+        interesting = [name for name in used if name in namespace or name in found.bound]
+        return {
+            "hash": names.source_hash(source),
+            "shows": found.shows,
+            "bound": dict(list(found.bound.items())[:_MOST_NAMES]),
+            "used": sorted(interesting if follow else used)[:_MOST_NAMES],
+            "deleted": sorted(found.deleted)[:_MOST_NAMES],
+        }
+
+    def _bound(self, began: dict[str, Any]) -> dict[str, int]:
+        """Return the names whose value the cell replaced, with the line where that is known."""
+        lines = dict(began["found"].bound)
+        before = began["ids"]
+        if before is not None:
+            for name, identity in self._ids().items():
+                if before.get(name) != identity:
+                    lines.setdefault(name, 0)
+        return dict(list(lines.items())[:_MOST_NAMES])
+
+    def _ids(self) -> dict[str, int]:
+        return {
+            name: id(value)
+            for name, value in list(self._shell.user_ns.items())
+            if type(name) is str and not name.startswith("_")
+        }
+
+    def _transformed(self, info: Any) -> str:
+        """Return the cell as Python, without running the user's own input transformers."""
+        source = getattr(info, "transformed_cell", None)
+        if type(source) is str:
+            return source
+        raw = info.raw_cell if type(info.raw_cell) is str else ""
+        try:
+            module = sys.modules["IPython.core.inputtransformer2"]
+            return str(module.TransformerManager().transform_cell(raw))
+        except Exception:
+            return raw
+
+
+def _cell_id(info: Any) -> str | None:
+    cell_id = getattr(info, "cell_id", None)
+    return cell_id if type(cell_id) is str else None
+
+
+def _seconds_since(t: int | None) -> float | None:
+    return None if t is None else (time.monotonic_ns() - t) / 1e9
+
+
+def _error_type(result: Any) -> str | None:
+    error = getattr(result, "error_in_exec", None) or getattr(result, "error_before_exec", None)
+    return None if error is None else sizes.type_name(type(error))

@@ -1,0 +1,83 @@
+"""The append-only writer of a recording: one JSON line per record, flushed per line."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any
+
+from .descriptors import close_own, identity, out_of_the_way
+
+# Shares of the size cap: from the first on the sampler slows down; above the second only
+# snapshots and the end are written, so that a long recording still says what was there.
+CROWDED = 0.5
+RESERVED = 0.75
+# Kept free for the last records, which must always find room.
+END_ROOM = 4096
+
+_ALWAYS = frozenset({"end", "event"})
+_RESERVE_USERS = frozenset({"snapshot", "end", "event"})
+
+
+class Recorder:
+    """Writes records to ``path`` (created 0600, never followed through a link).
+
+    ``cap`` is the largest size of the file in bytes. A write never raises: after the first
+    failure ``failed`` says why and everything later is dropped, because a torn line may only be
+    the last one.
+    """
+
+    def __init__(self, path: str, cap: int) -> None:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
+        flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+        self._fd: int = out_of_the_way(os.open(path, flags, 0o600))
+        self._file = identity(self._fd)
+        self.path = path
+        self.cap = cap
+        self.written = 0
+        self.dropped = 0
+        self.failed: str | None = None
+
+    @property
+    def crowded(self) -> bool:
+        """Whether half of the cap is used, so that the sampler should slow down."""
+        return self.written > self.cap * CROWDED
+
+    def write(self, kind: str, **fields: Any) -> bool:
+        """Append one record; return whether it was written whole."""
+        if self._fd < 0 or self.failed:
+            return False
+        record = {"kind": kind, "t": time.monotonic_ns()}
+        record.update(fields)
+        line = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return self._append(kind, line.encode("utf-8", "backslashreplace") + b"\n")
+
+    def close(self) -> None:
+        """Close the file; later writes are dropped. Safe to call twice."""
+        fd, self._fd = self._fd, -1
+        close_own(fd, self._file)
+
+    def _append(self, kind: str, line: bytes) -> bool:
+        if self.written + len(line) > self._room(kind):
+            self.dropped += 1
+            return False
+        if identity(self._fd) != self._file:
+            self.failed = "the program closed the recording's file descriptor"
+            return False
+        try:
+            done = os.write(self._fd, line)
+        except OSError as error:
+            self.failed = error.strerror or "write failed"
+            return False
+        self.written += done
+        if done < len(line):
+            self.failed = "short write"
+        return done == len(line)
+
+    def _room(self, kind: str) -> float:
+        if kind in _ALWAYS:
+            return self.cap
+        if kind in _RESERVE_USERS:
+            return self.cap - END_ROOM
+        return self.cap * RESERVED

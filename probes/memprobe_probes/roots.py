@@ -1,0 +1,296 @@
+"""What can hold an object, as references that a user can cut.
+
+Each ``Root`` stands for exactly one reference in memory, so that the walk can compare the
+references it has met with an object's reference count. ``expr`` is what a user types to reach it.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from . import frames, sizes
+
+_IPYTHON_NAMES = frozenset(
+    {"In", "Out", "_ih", "_oh", "_dh", "_i", "_ii", "_iii", "exit", "quit", "get_ipython", "open"}
+)
+_LAST_OUTPUTS = ("_", "__", "___")
+_LAST_ERRORS = ("last_exc", "last_value", "last_traceback")
+
+
+class Root:
+    """One named reference: its kind, the expression that reaches it, facts for the report."""
+
+    __slots__ = ("expr", "facts", "kind", "obj")
+
+    def __init__(self, kind: str, expr: str, obj: Any, **facts: Any) -> None:
+        self.kind = kind
+        self.expr = expr
+        self.obj = obj
+        self.facts = {name: fact for name, fact in facts.items() if fact is not None}
+
+    def take(self) -> Any:
+        """Return the object and forget it: a root's own reference must not count."""
+        obj, self.obj = self.obj, None
+        return obj
+
+
+def notebook_roots(shell: Any) -> list[Root]:
+    """Return every reference of an IPython shell that can keep a user's object."""
+    found: list[Root] = []
+    found += _namespace(shell)
+    found += _outputs(shell)
+    found += _errors(shell)
+    found += _process_wide({id(shell.user_ns)})
+    return _real(found)
+
+
+def script_roots(*, at_exit: bool = False) -> list[Root]:
+    """Return every reference of a script that can keep an object.
+
+    At exit the interpreter's record of an uncaught exception is left out: it ends with the
+    process, as everything else it would be blamed for.
+    """
+    main = sys.modules.get("__main__")
+    names = vars(main) if main is not None else {}
+    found = [
+        Root("module", name, value)
+        for name, value in list(names.items())
+        if type(name) is str and not _dunder(name)
+    ]
+    if not at_exit:
+        found += _last_errors()
+    found += _process_wide({id(names)})
+    return _real(found)
+
+
+def stop_ids(shell: Any = None) -> set[int]:
+    """Return the ids of the dicts and objects at which a walk is cut."""
+    stops = {id(vars(module)) for module in list(sys.modules.values()) if _is_module(module)}
+    stops.add(id(sys.modules))
+    if shell is not None:
+        stops |= {id(shell), id(shell.user_ns), id(shell.user_ns_hidden), id(shell.user_module)}
+        for name in ("In", "Out", "_ih", "_oh"):
+            if name in shell.user_ns:
+                stops.add(id(shell.user_ns[name]))
+    return stops
+
+
+def _real(roots: Iterable[Root]) -> list[Root]:
+    return [root for root in roots if root.obj is not None and not _is_module(root.obj)]
+
+
+def _is_module(obj: Any) -> bool:
+    return types.ModuleType in sizes.mro(type(obj))
+
+
+def _dunder(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")
+
+
+def is_output_name(name: str) -> bool:
+    """Whether IPython itself binds ``name`` to a displayed object: ``_``, ``__``, ``_7``."""
+    return name in _LAST_OUTPUTS or (name.startswith("_") and name[1:].isdigit())
+
+
+def _is_ipython_name(name: str) -> bool:
+    return name in _IPYTHON_NAMES or (name.startswith("_i") and name[2:].isdigit())
+
+
+def _namespace(shell: Any) -> Iterator[Root]:
+    displayed = _last_displayed(shell)
+    outputs = shell.user_ns.get("Out")
+    for name, value in list(shell.user_ns.items()):
+        if type(name) is not str or _dunder(name) or _is_ipython_name(name):
+            continue
+        if is_output_name(name):
+            own = not _is_last(displayed, value) if name in _LAST_OUTPUTS else False
+            cell = int(name[1:]) if name[1:].isdigit() else _cell_of(outputs, value)
+            kind = "notebook-namespace" if own else "ipython-output"
+            yield Root(kind, name, value, cell=cell)
+            continue
+        yield Root("notebook-namespace", name, value)
+
+
+def _last_displayed(shell: Any) -> list[Any]:
+    hook = getattr(shell, "displayhook", None)
+    return [getattr(hook, name, None) for name in _LAST_OUTPUTS]
+
+
+def _is_last(displayed: list[Any], value: Any) -> bool:
+    return any(value is one for one in displayed)
+
+
+def _cell_of(outputs: Any, value: Any) -> int | None:
+    if type(outputs) is not dict:
+        return None
+    cells = [number for number, one in list(outputs.items()) if one is value]
+    return max(cells) if cells else None
+
+
+def _outputs(shell: Any) -> Iterator[Root]:
+    outputs = shell.user_ns.get("_oh")
+    outputs = outputs if type(outputs) is dict else {}
+    for number, value in list(outputs.items()):
+        if type(number) is int:
+            yield Root("ipython-output", f"Out[{number}]", value, cell=number)
+    hook = getattr(shell, "displayhook", None)
+    for name in _LAST_OUTPUTS:
+        value = getattr(hook, name, None)
+        cell = _cell_of(outputs, value)
+        yield Root("ipython-output", f"get_ipython().displayhook.{name}", value, cell=cell)
+    yield from _hidden(shell, outputs)
+    result = getattr(shell, "last_execution_result", None)
+    value = getattr(result, "result", None)
+    cell = getattr(result, "execution_count", None)
+    expr = "get_ipython().last_execution_result.result"
+    yield Root("ipython-output", expr, value, cell=cell)
+
+
+def _hidden(shell: Any, outputs: dict[Any, Any]) -> Iterator[Root]:
+    """Yield what ``user_ns_hidden`` keeps: a copy of names as they were when hidden."""
+    hidden = getattr(shell, "user_ns_hidden", None)
+    for name, value in list(hidden.items()) if type(hidden) is dict else []:
+        if type(name) is str and not _is_ipython_name(name) and not _dunder(name):
+            expr = f"get_ipython().user_ns_hidden[{name!r}]"
+            yield Root("ipython-output", expr, value, cell=_cell_of(outputs, value))
+
+
+def _errors(shell: Any) -> Iterator[Root]:
+    result = getattr(shell, "last_execution_result", None)
+    cell = getattr(result, "execution_count", None)
+    for name in ("error_in_exec", "error_before_exec"):
+        expr = f"get_ipython().last_execution_result.{name}"
+        yield Root("traceback", expr, getattr(result, name, None), cell=cell)
+    for holder in ("InteractiveTB", "SyntaxTB"):
+        for name in ("tb", "last_syntax_error"):
+            value = getattr(getattr(shell, holder, None), name, None)
+            yield Root("traceback", f"get_ipython().{holder}.{name}", value)
+    yield from _last_errors()
+
+
+def _last_errors() -> Iterator[Root]:
+    for name in _LAST_ERRORS:
+        yield Root("traceback", f"sys.{name}", getattr(sys, name, None))
+
+
+def _process_wide(own_namespaces: set[int]) -> Iterator[Root]:
+    """Yield the roots every context has: modules of the user, classes, figures, threads."""
+    modules = list(_user_modules(own_namespaces))
+    for name, names in modules:
+        for key, value in list(names.items()):
+            if type(key) is str and not _dunder(key) and not _is_module(value):
+                yield Root("module", f"{name}.{key}", value)
+    main = sys.modules.get("__main__")
+    spaces = [names for _, names in modules]
+    if main is not None:
+        spaces.append(vars(main))
+    yield from _class_attributes(spaces)
+    yield from _figures()
+    yield from _threads()
+    yield from running_locals()
+
+
+def _user_modules(own_namespaces: set[int]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, module in list(sys.modules.items()):
+        if not _is_module(module) or name == "__main__":
+            continue
+        names = vars(module)
+        file = names.get("__file__")
+        if id(names) in own_namespaces or type(file) is not str or not is_user_file(file):
+            continue
+        if not name.startswith(("memprobe", "__mp_main__")):
+            yield name, names
+
+
+def is_user_file(path: str) -> bool:
+    """Whether a source file is the user's own: neither installed, standard nor generated."""
+    if path.startswith("<") or "site-packages" in path or "dist-packages" in path:
+        return False
+    if "memprobe_probes" in path:
+        return False
+    return not path.startswith(_library_folders())
+
+
+def _library_folders() -> tuple[str, ...]:
+    import os
+
+    folder = os.path.dirname(os.__file__)
+    return (folder + os.sep, os.path.realpath(folder) + os.sep)
+
+
+def _class_attributes(spaces: list[dict[str, Any]]) -> Iterator[Root]:
+    seen: set[int] = set()
+    for names in spaces:
+        for value in list(names.values()):
+            if type not in sizes.mro(type(value)) or id(value) in seen:
+                continue
+            seen.add(id(value))
+            if not _defined_in(value, names):
+                continue
+            for attribute, held in list(type.__dict__["__dict__"].__get__(value).items()):
+                if not _dunder(attribute) and not _is_behaviour(held):
+                    name = type.__dict__["__name__"].__get__(value)
+                    yield Root("class-attribute", f"{name}.{attribute}", held)
+
+
+def _defined_in(cls: type, names: dict[str, Any]) -> bool:
+    return sizes.module_of(cls) == names.get("__name__")
+
+
+_BEHAVIOUR = frozenset(
+    {types.FunctionType, property, staticmethod, classmethod, types.GetSetDescriptorType,
+     types.MemberDescriptorType, types.BuiltinFunctionType}
+)  # fmt: skip
+
+
+def _is_behaviour(held: Any) -> bool:
+    return type(held) in _BEHAVIOUR
+
+
+def _figures() -> Iterator[Root]:
+    helpers = sys.modules.get("matplotlib._pylab_helpers")
+    figures = getattr(getattr(helpers, "Gcf", None), "figs", None)
+    for number, manager in list(figures.items()) if hasattr(figures, "items") else []:
+        yield Root("figure", f"plt.figure({number})", manager)
+
+
+def _threads() -> Iterator[Root]:
+    # The program's own module, where it has one: importing it here would make a second one.
+    threading = sys.modules.get("threading")
+    if threading is None:
+        return
+    main = threading.main_thread()
+    for thread in list(threading._active.values()):
+        if thread is main or sizes.module_of(type(thread)).startswith("ipykernel"):
+            continue
+        for name in ("_args", "_kwargs"):
+            held = (sizes.instance_dict(thread) or {}).get(name)
+            if held:
+                yield Root("thread", f"thread {thread.name!r}", held)
+
+
+def running_locals() -> Iterator[Root]:
+    """Yield the locals of the user's running functions, of every thread but the probe's."""
+    for frame in _user_frames():
+        for name, value in (frames.function_locals(frame) or {}).items():
+            code = frame.f_code
+            facts = {"function": code.co_name, "file": code.co_filename, "line": frame.f_lineno}
+            yield Root("frame", f"{code.co_name}: {name}", value, **facts)
+
+
+def _user_frames() -> Iterator[types.FrameType]:
+    for frame in list(sys._current_frames().values()):
+        step: types.FrameType | None = frame
+        while step is not None:
+            if frames.is_function(step) and is_user_code(step.f_code):
+                yield step
+            step = step.f_back
+
+
+def is_user_code(code: types.CodeType) -> bool:
+    """Whether code was written by the user: in a file of theirs or in a notebook's cell."""
+    name = code.co_filename
+    return is_user_file(name) or "ipykernel_" in name or name.startswith("<ipython-input")

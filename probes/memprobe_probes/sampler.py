@@ -1,0 +1,144 @@
+"""Process counters of the process this runs in, and what the probe itself costs.
+
+All sizes are bytes, all times nanoseconds. A counter that the platform does not offer is None.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from typing import Any
+
+from .descriptors import close_own, identity, out_of_the_way
+
+PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+
+
+class Counters:
+    """RSS from a kept-open ``/proc/self/statm`` (1 µs), high-water mark, GC counts."""
+
+    def __init__(self) -> None:
+        self._statm = out_of_the_way(_open("/proc/self/statm"))
+        self._file = identity(self._statm)
+        self.peak = 0  # true maximum, kept across resets of the kernel's own mark
+
+    def rss(self) -> int | None:
+        """Return the resident bytes now."""
+        if self._statm < 0:
+            return None
+        try:
+            rss = int(os.pread(self._statm, 128, 0).split()[1]) * PAGE
+        except (OSError, ValueError, IndexError):
+            return None
+        self.peak = max(self.peak, rss)
+        return rss
+
+    def high_water(self) -> int | None:
+        """Return the kernel's high-water mark of RSS since the last reset."""
+        peak = _status_bytes(b"VmHWM:")
+        if peak is not None:
+            self.peak = max(self.peak, peak)
+        return peak
+
+    def reset_high_water(self) -> bool:
+        """Reset the kernel's mark, keeping the true maximum; False where that is refused.
+
+        This also lowers the ``ru_maxrss`` that the process and its parent read.
+        """
+        self.high_water()
+        fd = _open("/proc/self/clear_refs", os.O_WRONLY)
+        if fd < 0:
+            return False
+        try:
+            return os.write(fd, b"5") == 1
+        except OSError:
+            return False
+        finally:
+            os.close(fd)
+
+    def read(self) -> dict[str, Any]:
+        """Return the fields of one sample, without the probe's own cost."""
+        return {
+            "by": "probe",
+            "rss": self.rss(),
+            "peak": self.peak or None,
+            "gc": list(gc.get_count()),
+            "collections": [generation["collections"] for generation in gc.get_stats()],
+            "threads": _threads(),
+        }
+
+    def close(self) -> None:
+        """Close the kept-open file. Safe to call twice."""
+        fd, self._statm = self._statm, -1
+        close_own(fd, self._file)
+
+
+class Governor:
+    """Keeps the probe under ``share`` of one core by spacing what is expensive.
+
+    Work of ``cost`` ns buys a rest of ``cost / share``: the next expensive piece is due only
+    when that rest is over. ``cpu_ns`` is everything the probe has used, ``user_ns`` the part
+    spent on the user's own thread.
+    """
+
+    def __init__(self, share: float, minimum_rest: float = 1.0) -> None:
+        self.share = max(share, 0.0001)
+        self.minimum_rest_ns = int(minimum_rest * 1e9)
+        self.cpu_ns = 0
+        self.user_ns = 0
+        self._next = 0
+
+    def spent(self, cost: int, *, on_user_thread: bool) -> None:
+        """Account ``cost`` ns of the probe's own work."""
+        self.cpu_ns += cost
+        if on_user_thread:
+            self.user_ns += cost
+
+    def rest_after(self, cost: int) -> None:
+        """Make the next expensive piece wait for what this one cost."""
+        rest = max(self.minimum_rest_ns, int(cost / self.share))
+        self._next = time.monotonic_ns() + rest
+
+    def due(self) -> bool:
+        """Whether an expensive piece may be done now."""
+        return time.monotonic_ns() >= self._next
+
+    @property
+    def next_due(self) -> int:
+        """Monotonic ns from which on ``due()`` is true."""
+        return self._next
+
+    def report(self, written: int) -> dict[str, int]:
+        """Return the ``cost`` field of a sample."""
+        return {"cpu_ns": self.cpu_ns, "user_ns": self.user_ns, "bytes": written}
+
+
+def _open(path: str, flags: int = os.O_RDONLY) -> int:
+    try:
+        return os.open(path, flags | getattr(os, "O_CLOEXEC", 0))
+    except OSError:
+        return -1
+
+
+def _status_bytes(label: bytes) -> int | None:
+    fd = _open("/proc/self/status")
+    if fd < 0:
+        return None
+    try:
+        text = os.read(fd, 8192)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    start = text.find(label)
+    if start < 0:
+        return None
+    return int(text[start + len(label) :].split(None, 1)[0]) * 1024
+
+
+def _threads() -> int | None:
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except OSError:
+        return None

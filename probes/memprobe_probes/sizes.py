@@ -1,0 +1,95 @@
+"""Types and sizes of objects without running a line of the user's code.
+
+A class may define ``__sizeof__``, ``__class__`` or a metaclass of its own; everything here goes
+through the slots of ``type`` and ``object`` instead. Sizes are bytes, GC header included.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import MemberDescriptorType, MethodDescriptorType, WrapperDescriptorType
+from typing import Any
+
+_HAVE_GC = 1 << 14  # Py_TPFLAGS_HAVE_GC
+_GC_HEADER = 16
+_mro = type.__dict__["__mro__"].__get__
+_vars = type.__dict__["__dict__"].__get__
+_flags = type.__dict__["__flags__"].__get__
+_name = type.__dict__["__name__"].__get__
+_SAFE = (MethodDescriptorType, WrapperDescriptorType)
+
+
+def mro(cls: type) -> tuple[type, ...]:
+    """Return the method resolution order, whatever the metaclass says."""
+    return _mro(cls)  # type: ignore[no-any-return]
+
+
+def module_of(cls: type) -> str:
+    """Return the module that defined ``cls``, or "" where that is no plain text."""
+    for base in mro(cls)[:1]:
+        module = _vars(base).get("__module__")
+        if type(module) is str:
+            return module
+    text = type.__repr__(cls)[8:-2] if not _flags(cls) & (1 << 9) else ""
+    return text.rpartition(".")[0] or "builtins"
+
+
+def type_name(cls: type) -> str:
+    """Return ``module.Name``, shortened to what users write for well-known packages."""
+    module = module_of(cls)
+    name = _name(cls)
+    if module in ("builtins", "__main__", ""):
+        return str(name)
+    package = module.partition(".")[0]
+    return f"{package}.{name}" if package in _SHORT else f"{module}.{name}"
+
+
+_SHORT = frozenset({"pandas", "numpy", "pyarrow", "polars", "scipy", "sklearn", "matplotlib"})
+
+
+def shallow_sizer(cls: type) -> Callable[[Any], int]:
+    """Return a function that gives the shallow size of instances of ``cls``."""
+    for base in mro(cls):
+        method = _vars(base).get("__sizeof__")
+        if method is not None:
+            return sys.getsizeof if type(method) in _SAFE else _plain_sizer(cls)
+    return _plain_sizer(cls)
+
+
+def _plain_sizer(cls: type) -> Callable[[Any], int]:
+    header = _GC_HEADER if _flags(cls) & _HAVE_GC else 0
+
+    def size(obj: Any) -> int:
+        return object.__sizeof__(obj) + header
+
+    return size
+
+
+def instance_dict(obj: Any) -> dict[str, Any] | None:
+    """Return the real ``__dict__`` of ``obj``, or None where it has none or hides it."""
+    for base in mro(type(obj)):
+        descriptor = _vars(base).get("__dict__")
+        if descriptor is None:
+            continue
+        if not hasattr(type(descriptor), "__get__") or type(descriptor).__name__ != (
+            "getset_descriptor"
+        ):
+            return None
+        found = descriptor.__get__(obj)
+        return found if type(found) is dict else None
+    return None
+
+
+def slot_named(obj: Any, value: Any) -> str | None:
+    """Return the name of the ``__slots__`` entry of ``obj`` that refers to ``value``."""
+    for base in mro(type(obj)):
+        for name, descriptor in _vars(base).items():
+            if type(descriptor) is not MemberDescriptorType:
+                continue
+            try:
+                if descriptor.__get__(obj) is value:
+                    return str(name)
+            except AttributeError:
+                continue
+    return None

@@ -1,0 +1,285 @@
+"""Attach to a running Jupyter kernel through its control channel, join, follow and leave it."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import json
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from memprobe.errors import TargetError
+from memprobe.recording.drain import Drain
+from memprobe.recording.schema import End, Event, Record
+from memprobe.recording.writer import RecordingWriter
+from memprobe.targets.alive import AliveWatch
+from memprobe.targets.outside import OutsideSampler
+from memprobe.targets.payload import ANSWER, request_source
+from memprobe.targets.session import SessionFolder
+from memprobe_probes import limits
+
+LEASE = 60.0  # seconds
+RENEW = 15.0  # seconds between renewals: three may get lost
+LEAVE = 10.0  # seconds the probe is given to leave
+DOCS = "verbs/attach.md"
+
+
+@dataclass(frozen=True)
+class AttachOptions:
+    """How to attach: seconds, bytes and shares as in the configuration."""
+
+    output: Path
+    program: str = ""
+    interval: float = 1.0
+    max_pause: float = 0.25
+    cap: int = 64 * 1024 * 1024
+    timeout: float = 30.0
+    force: bool = False
+
+
+def attach(connection_file: Path, pid: int, options: AttachOptions) -> Attachment:
+    """Put the probe into a kernel, or join the one that is there.
+
+    Raises TargetError where the kernel does not answer, runs no IPython, or refuses;
+    RecordingError where ``options.output`` cannot be written. The kernel is then as before.
+    """
+    writer = RecordingWriter.create(options.output, force=options.force)
+    folder: SessionFolder | None = None
+    try:
+        folder = SessionFolder.create(_config(pid, options))
+        answer = enter(connection_file, folder.config, options.timeout)
+        return Attachment(pid, answer, folder, writer, options)
+    except BaseException:
+        writer.discard()
+        if folder is not None:
+            folder.remove()
+        raise
+
+
+class Attachment:
+    """A probe in a kernel, followed by this process until ``detach`` or the kernel's end."""
+
+    def __init__(
+        self, pid: int, answer: dict[str, Any], folder: SessionFolder, writer: RecordingWriter,
+        options: AttachOptions,
+    ) -> None:  # fmt: skip
+        self.pid = pid
+        self.joined = bool(answer.get("joined"))
+        self.client = str(folder.config["client"])
+        self.ended: End | None = None
+        self.writer = writer
+        self._own_folder = folder
+        self.folder = SessionFolder(Path(answer["folder"]), folder.config)
+        self._drain = Drain(Path(answer["spool"]), writer, hold_end=True)
+        self._outside = OutsideSampler(pid)
+        self._alive = AliveWatch(self.folder.alive)
+        self._alive.start(pid)
+        self._interval = options.interval
+        self._next_sample = 0.0
+        self._next_lease = time.monotonic() + RENEW
+
+    def poll(self) -> list[Record]:
+        """Copy what is new into the recording, sample from outside, renew the lease.
+
+        Returns the new records. ``ended`` is set once the probe or the kernel is gone.
+        """
+        new = self._drain.pull()
+        if self.ended is not None:
+            return new
+        now = time.monotonic()
+        if now >= self._next_sample:
+            self._sample_outside()
+            self._next_sample = now + self._interval
+        if now >= self._next_lease:
+            self.folder.send("lease", timeout=1.0, client=self.client)
+            self._next_lease = now + RENEW
+        self._notice_end()
+        return new
+
+    def ask(self, verb: str, timeout: float = 5.0, **arguments: Any) -> dict[str, Any] | None:
+        """Send a command to the probe; None when it does not answer in ``timeout`` seconds."""
+        return self.folder.send(verb, timeout=timeout, **arguments)
+
+    def detach(self) -> None:
+        """Drop our lease; with it the last one, wait until the probe has left the kernel."""
+        if self.ended is None:
+            reply = self.ask("detach", client=self.client, timeout=LEAVE)
+            left = (reply or {}).get("result", {}).get("left", 0)
+            if reply is not None and left == 0:
+                self._wait_until_gone()
+            self._finish("detach")
+        self.close()
+
+    def close(self) -> None:
+        """Write the end if it is missing, and remove what this session left on disk."""
+        self._finish("host-stopped")
+        self._alive.close()
+        self._drain.close()
+        self.writer.close()
+        self._own_folder.remove()
+        if self._drain.held is not None:
+            self.folder.remove()
+
+    def _sample_outside(self) -> None:
+        sample = self._outside.sample()
+        if sample is not None:
+            self.writer.write(sample)
+
+    def _notice_end(self) -> None:
+        if self._drain.held is None and self._alive.left is None:
+            return
+        self._drain.pull()
+        how = self._alive.left
+        self._finish({"exit": "kernel-died", "exec": "exec"}.get(how or "", "probe-left"))
+
+    def _finish(self, reason: str) -> None:
+        """Write the one ``end`` record: the probe's own reason where it could still give one."""
+        if self.ended is not None:
+            return
+        self._drain.pull()
+        held = self._drain.held
+        if held is None and reason == "kernel-died":
+            self.writer.write(Event(t=time.monotonic_ns(), event="kernel-died"))
+        self.ended = End(
+            t=time.monotonic_ns(),
+            reason=held.reason if held is not None else reason,
+            peak=held.peak if held is not None else None,
+            cpu=held.cpu if held is not None else None,
+        )
+        self.writer.write(self.ended)
+
+    def _wait_until_gone(self) -> None:
+        deadline = time.monotonic() + LEAVE
+        while time.monotonic() < deadline:
+            self._drain.pull()
+            if self._alive.left is not None and self._drain.held is not None:
+                return
+            time.sleep(0.01)
+
+
+def enter(connection_file: Path, config: dict[str, Any], timeout: float) -> dict[str, Any]:
+    """Run the payload in the kernel and return the probe's answer.
+
+    The kernel is asked what it is first: only IPython's own kernels run code in the process
+    that answers. ``timeout`` in seconds, for each of the two requests.
+    """
+    with _client(connection_file) as client:
+        _refuse_foreign(_request(client, "kernel_info_request", {}, timeout), connection_file)
+        content = {
+            "code": request_source(config, time.time() + timeout),
+            "silent": True,
+            "store_history": False,
+            "user_expressions": {"memprobe": ANSWER},
+            "allow_stdin": True,
+            "stop_on_error": False,
+        }
+        answer = _answer(_request(client, "execute_request", content, timeout))
+        # The kernel remembers the last control request: let that be a small one.
+        with contextlib.suppress(TargetError):
+            _request(client, "kernel_info_request", {}, timeout)
+        return answer
+
+
+@contextlib.contextmanager
+def _client(connection_file: Path) -> Any:
+    from jupyter_client.blocking.client import BlockingKernelClient
+
+    client = BlockingKernelClient()
+    try:
+        client.load_connection_file(str(connection_file))
+    except (OSError, ValueError, KeyError) as error:
+        raise TargetError(
+            f"cannot use the connection file {connection_file}",
+            cause=str(error),
+            remedy="list what can be attached to: memprobe ps",
+            docs=DOCS,
+        ) from error
+    channel = client.control_channel
+    channel.start()
+    try:
+        yield client
+    finally:
+        channel.stop()
+        client.context.destroy(linger=0)
+
+
+def _request(client: Any, kind: str, content: dict[str, Any], timeout: float) -> dict[str, Any]:
+    message = client.session.msg(kind, content)
+    client.control_channel.send(message)
+    deadline = time.monotonic() + timeout
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            reply = client.control_channel.get_msg(timeout=left)
+        except Exception as error:
+            if type(error).__name__ != "Empty":
+                raise TargetError(f"the kernel's answer cannot be read: {error}") from error
+            continue
+        if reply["parent_header"].get("msg_id") == message["header"]["msg_id"]:
+            return dict(reply["content"])
+    raise TargetError(
+        f"the kernel did not answer within {timeout:.0f} s",
+        cause="it is gone, or C code in it holds the GIL; the request expires by itself",
+        remedy="try again when the call has returned, or wait longer: --timeout 120",
+        docs=DOCS,
+    )
+
+
+def _refuse_foreign(info: dict[str, Any], connection_file: Path) -> None:
+    language = str(info.get("language_info", {}).get("name", "unknown"))
+    implementation = str(info.get("implementation", "unknown"))
+    if language != "python":
+        raise TargetError(
+            f"cannot attach to the kernel of {connection_file.name}: it runs {language}",
+            cause="only Python kernels hold Python objects",
+            remedy="list what can be attached to: memprobe ps",
+            docs=DOCS,
+        )
+    if implementation != "ipython":
+        raise TargetError(
+            f"cannot attach to the kernel of {connection_file.name}: it is {implementation}",
+            cause="its cells run elsewhere (Livy, sparkmagic), or not in IPython",
+            remedy="run memprobe where the Python of the cells runs",
+            docs=DOCS,
+        )
+
+
+def _answer(reply: dict[str, Any]) -> dict[str, Any]:
+    told = reply.get("user_expressions", {}).get("memprobe", {})
+    if reply.get("status") != "ok" or told.get("status") != "ok":
+        failure = told if told.get("ename") else reply
+        raise TargetError(
+            "the probe could not start in the kernel",
+            cause=f"{failure.get('ename', 'unknown')}: {failure.get('evalue', '')}",
+            remedy="report this with the kernel's Python and ipykernel versions",
+            docs=DOCS,
+        )
+    answer: dict[str, Any] = json.loads(ast.literal_eval(told["data"]["text/plain"]))
+    if not answer.get("ok"):
+        raise TargetError(
+            "the probe could not start in the kernel",
+            cause=str(answer.get("error")),
+            remedy="try again; if it stays, report it",
+            docs=DOCS,
+        )
+    return answer
+
+
+def _config(pid: int, options: AttachOptions) -> dict[str, Any]:
+    return {
+        "context": "notebook",
+        "method": "kernel",
+        "pid": pid,
+        "program": options.program,
+        "interval": options.interval,
+        "max_pause": options.max_pause,
+        "cap": options.cap,
+        "client": f"{os.getpid()}-{secrets.token_hex(3)}",
+        "lease": LEASE,
+        "thread": True,
+        "limits": limits.effective(pid),
+        "peak_reset": True,
+    }

@@ -1,0 +1,85 @@
+"""The probe as one line of Python that a kernel can run without having memprobe installed."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+import zlib
+from importlib import resources
+from typing import Any
+
+PACKAGE = "memprobe_probes"
+
+# Runs inside the target. A package that is there already is used when it is the same version
+# (its probe can be joined); otherwise modules are made from the texts, in no file and on no path.
+_LOADER = '''
+def _memprobe_entry(texts, version, config, expires):
+    import importlib.abc, importlib.util, sys
+    package = sys.modules.get("memprobe_probes")
+    if getattr(package, "VERSION", None) != version:
+        class Texts(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+            def find_spec(self, name, path=None, target=None):
+                if name in texts:
+                    return importlib.util.spec_from_loader(
+                        name, self, origin="<" + name.replace(".", "/") + ">",
+                        is_package=name == "memprobe_probes")
+            def create_module(self, spec):
+                return None
+            def exec_module(self, module):
+                name = module.__name__
+                exec(compile(texts[name], "<" + name.replace(".", "/") + ".py>", "exec"),
+                     module.__dict__)
+        finder = Texts()
+        sys.meta_path.insert(0, finder)
+        try:
+            for name in [one for one in sys.modules if one.split(".")[0] == "memprobe_probes"]:
+                del sys.modules[name]
+            for name in texts:
+                importlib.import_module(name)
+            sys.modules["memprobe_probes"]._memprobe_injected = True
+        finally:
+            sys.meta_path.remove(finder)
+    from memprobe_probes import entry
+    entry.enter(config, expires)
+_memprobe_entry(TEXTS, VERSION, CONFIG, EXPIRES)
+'''
+
+_OPENER = """
+import base64, json, zlib
+parts = json.loads(zlib.decompress(base64.b64decode(_memprobe_entry)))
+scope = {"__name__": "_memprobe_entry", "TEXTS": parts["texts"], **json.loads(NAMES)}
+exec(compile(parts["loader"], "<memprobe>", "exec"), scope)
+"""
+
+# What the kernel evaluates after the request, and whose value comes back in the reply.
+ANSWER = "__import__('sys').modules['memprobe_probes.entry'].settle()"
+
+
+def request_source(config: dict[str, Any], expires: float) -> str:
+    """Return the one expression to execute in the kernel; it binds no name there.
+
+    ``expires`` in unix seconds: past it the request does nothing.
+    """
+    from memprobe_probes import VERSION
+
+    blob = base64.b64encode(_packed()).decode()
+    names = json.dumps({"VERSION": VERSION, "CONFIG": config, "EXPIRES": expires})
+    scope = f"{{'_memprobe_entry': {blob!r}, 'NAMES': {names!r}}}"
+    return f"__import__('builtins').exec({_OPENER!r}, {scope})"
+
+
+@functools.lru_cache(maxsize=1)
+def _packed() -> bytes:
+    return zlib.compress(json.dumps({"loader": _LOADER, "texts": texts()}).encode(), 9)
+
+
+def texts() -> dict[str, str]:
+    """Return module name → source of the whole probe package, the package itself first."""
+    found = {}
+    for item in sorted(resources.files(PACKAGE).iterdir(), key=lambda one: one.name):
+        if item.name.endswith(".py"):
+            stem = item.name[:-3]
+            name = PACKAGE if stem == "__init__" else f"{PACKAGE}.{stem}"
+            found[name] = item.read_text(encoding="utf-8")
+    return found
