@@ -114,11 +114,18 @@ def _session(row: dict[str, Any], server: Server) -> NotebookSession | None:
 
 
 def _get(server: Server, path: str, timeout: float) -> list[Any]:
-    """GET a list from a server's REST interface, empty on any failure.
-
-    Straight to the server: no proxy and no redirect ever sees the token.
-    """
+    """GET a list from a server's REST interface, empty on any failure."""
     from http.client import HTTPException
+
+    try:
+        content = json.loads(_answer(server, path, timeout))
+    except (OSError, ValueError, HTTPException):
+        return []  # its file is stale, it is busy, or it speaks something else
+    return content if isinstance(content, list) else []
+
+
+def _answer(server: Server, path: str, timeout: float) -> bytes:
+    """Ask the server itself: neither a proxy nor a redirect's goal ever sees the token."""
     from urllib.parse import urlsplit
 
     parts = urlsplit(server.url)
@@ -127,12 +134,10 @@ def _get(server: Server, path: str, timeout: float) -> list[Any]:
         headers = {"Authorization": f"token {server.token}"} if server.token else {}
         link.request("GET", f"{parts.path.rstrip('/')}/{path}", headers=headers)
         answer = link.getresponse()
-        content = json.loads(answer.read(_LARGEST_ANSWER)) if answer.status == 200 else []
-    except (OSError, ValueError, HTTPException):
-        return []
+        content: bytes = answer.read(_LARGEST_ANSWER)
+        return content if answer.status == 200 else b"[]"
     finally:
         link.close()
-    return content if isinstance(content, list) else []
 
 
 def _connection(server: Server, host: str, port: int | None, scheme: str, timeout: float) -> Any:
@@ -143,10 +148,7 @@ def _connection(server: Server, host: str, port: int | None, scheme: str, timeou
         link = http.client.HTTPConnection("localhost", timeout=timeout)
         link.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         link.sock.settimeout(timeout)
-        try:
-            link.sock.connect(server.socket)
-        except OSError:
-            link.close()
+        link.sock.connect(server.socket)
         return link
     reachable = "127.0.0.1" if host in ("", "0.0.0.0", "::") else host
     if scheme != "https":
