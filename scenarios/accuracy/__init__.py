@@ -1,0 +1,1 @@
+"""Runs the labelled scenarios, judges the reports, executes the fixes, writes the table."""
