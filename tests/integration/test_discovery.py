@@ -19,6 +19,7 @@ import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.connect import write_connection_file
 
+from memprobe.cli import ps as ps_verb
 from memprobe.errors import TargetError, UsageError
 from memprobe.targets import contexts as module
 from memprobe.targets import discovery, jupyter_files, kernel_argv
@@ -671,6 +672,65 @@ def test_ps_of_a_cluster_is_refused_as_not_in_this_version() -> None:
     assert done.returncode == 2
     assert "not in this version" in done.stderr
     assert "help:" in done.stderr
+
+
+def test_ps_into_a_full_disk_is_one_clear_error() -> None:
+    code = "import sys; from memprobe.cli import main; sys.exit(main())"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code, "ps"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": SOURCES},
+            timeout=PATIENCE,
+        )
+    assert done.returncode == 2
+    assert "memprobe itself failed" not in done.stderr
+
+
+def row(**known: Any) -> ContextRow:
+    gib = 1 << 30
+    usual = {"kind": "kernel", "name": "etl.ipynb", "rss": gib, "limit": 16 * gib, "age": 90.0}
+    return ContextRow(**{**usual, "pid": 4121, "attachable": True, **known})
+
+
+def test_a_full_table_fits_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    long = row(
+        pid=4194303,
+        name="nightly_customer_churn_features_v2.ipynb",
+        rss=(1 << 30) - (1 << 20),
+        limit_used=15 << 30,
+        slope=3e6,
+        spark="a long application name",
+        probe="5b0c",
+        state="busy",
+    )
+    refused = row(pid=77, attachable=False, why_not="because " * 20, remedy="do " * 40)
+    text = ps_verb._text([long, row(), refused])
+    assert max(map(len, text.splitlines())) <= 80
+    assert "nightly_cust" in text
+    words = ("4194303", "1023.0 MiB", "6.2 %", "6 min", "2 min", "busy", "yes", "because")
+    assert [word for word in words if word not in text] == []
+
+
+def test_a_column_that_says_nothing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "SPARK" not in ps_verb._text([row()])
+    assert "SPARK" in ps_verb._text([row(spark="nightly")])
+
+
+def test_names_reach_neither_the_terminal_nor_rich_as_orders() -> None:
+    text = ps_verb._text([row(name="\x1b[2J[red]etl.ipynb")])
+    assert "\x1b" not in text
+    assert "[red]etl.ipynb" in text
+
+
+def test_nothing_to_attach_to_says_what_to_do() -> None:
+    text = ps_verb._text([])
+    assert "nothing to attach to" in text
+    assert "memprobe run" in text
 
 
 def test_ps_imports_nothing_heavy() -> None:

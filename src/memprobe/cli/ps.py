@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from io import StringIO
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import click
 
@@ -12,8 +13,15 @@ if TYPE_CHECKING:
 
     from memprobe.targets.contexts import ContextRow
 
+    # Title, one cell per row, justification.
+    Column = tuple[str, list[str], Literal["left", "right"]]
+
 _NEAR = 0.85  # of the limit: shown in red
 _HIGH = 0.6
+_GAP = 2  # spaces between two columns
+_SHORTEST_NAME = 12
+_PIPE_WIDTH = 160
+_LONGEST_APP = 10
 _LONGEST_TIME = 7 * 86400  # seconds; a limit further away than a week is not news
 
 
@@ -42,13 +50,11 @@ def command(scope: str | None, measure: float, output_format: str) -> None:
     cannot be attached to is listed with the reason.
     """
     _refuse_scope(scope)
+    from memprobe.cli.output import emit
     from memprobe.targets.contexts import contexts
 
     rows = contexts(measure)
-    if output_format == "json":
-        click.echo(_json(rows))
-        return
-    _print(rows)
+    emit(_json(rows) if output_format == "json" else _text(rows))
 
 
 def _refuse_scope(scope: str | None) -> None:
@@ -70,7 +76,7 @@ def _refuse_scope(scope: str | None) -> None:
 def _json(rows: list[ContextRow]) -> str:
     import json
 
-    return json.dumps({"version": 1, "contexts": [_fields(row) for row in rows]}, indent=2)
+    return json.dumps({"version": 1, "contexts": [_fields(row) for row in rows]}, indent=2) + "\n"
 
 
 def _fields(row: ContextRow) -> dict[str, Any]:
@@ -85,58 +91,87 @@ def _fields(row: ContextRow) -> dict[str, Any]:
     }
 
 
-def _print(rows: list[ContextRow]) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
+def _text(rows: list[ContextRow]) -> str:
+    """Return the listing as it is printed, with colours where stdout is a terminal."""
+    console = _console()
     attachable = [row for row in rows if row.attachable]
     refused = [row for row in rows if not row.attachable and row.pid is not None]
     left_over = [row for row in rows if row.pid is None]
     if attachable:
-        console.print(_table(attachable))
+        console.print(_table(attachable, console.width))
     else:
         _print_nothing(console)
     if refused:
         _print_refused(console, refused)
     if left_over:
         _print_left_over(console, left_over)
+    return cast("StringIO", console.file).getvalue()
 
 
-def _table(rows: list[ContextRow]) -> Table:
+def _console() -> Console:
+    import os
+    import sys
+
+    from rich.console import Console
+
+    from memprobe.cli.output import columns, wants_color
+
+    color = wants_color(sys.stdout)
+    # Into a pipe (`| grep etl`) names are not shortened to what a terminal could show.
+    piped = not os.environ.get("COLUMNS") and not (sys.stdout and sys.stdout.isatty())
+    return Console(
+        file=StringIO(),
+        width=_PIPE_WIDTH if piped else columns(),
+        force_terminal=color,
+        color_system="standard" if color else None,
+        highlight=False,
+    )
+
+
+def _table(rows: list[ContextRow], width: int) -> Table:
     """Draw the attachable kernels; a column that would be empty in every row is left out."""
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     columns = [column for column in _columns(rows) if any(column[1])]
-    for title, _, justify in columns:
-        wide = title == "NOTEBOOK"
-        table.add_column(
-            title,
-            justify=justify,  # type: ignore[arg-type]
-            no_wrap=True,
-            overflow="ellipsis",
-            ratio=1 if wide else None,
-            min_width=12 if wide else None,
-        )
+    if _narrowest(columns) > width:  # what can best be spared
+        columns = [column for column in columns if column[0] != "SPARK"]
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
+    for column in columns:
+        title, _, justify = column
+        wide = min(_wide(column), max(_SHORTEST_NAME, width - _narrowest(columns) + _SHORTEST_NAME))
+        table.add_column(title, justify=justify, width=wide, no_wrap=True)
     for cells in zip(*(values for _, values, _ in columns)):
         table.add_row(*cells)
     return table
 
 
-def _columns(rows: list[ContextRow]) -> list[tuple[str, list[str], str]]:
-    """Return ``(title, one cell per row, justification)`` in the order they are shown."""
+def _narrowest(columns: list[Column]) -> int:
+    """Return the width of a table whose notebooks are shortened as far as is bearable."""
+    widths = [_SHORTEST_NAME if c[0] == "NOTEBOOK" else _wide(c) for c in columns]
+    return sum(widths) + _GAP * (len(columns) - 1)
+
+
+def _wide(column: Column) -> int:
+    from rich.text import Text
+
+    title, cells, _ = column
+    return max(len(title), *(Text.from_markup(cell).cell_len for cell in cells))
+
+
+def _columns(rows: list[ContextRow]) -> list[Column]:
+    """Return the columns in the order they are shown."""
     from memprobe.reporters.amounts import size
 
     return [
         ("PID", [str(row.pid) for row in rows], "right"),
         ("NOTEBOOK", [_escaped(row.name) for row in rows], "left"),
         ("RSS", [size(row.rss) if row.rss is not None else "?" for row in rows], "right"),
-        ("OF LIMIT", [_share(row) for row in rows], "right"),
+        ("SHARE", [_share(row) for row in rows], "right"),
         ("FULL IN", [_time_left(row) for row in rows], "right"),
         ("AGE", [_short(row.age) for row in rows], "right"),
         ("STATE", [_state(row) for row in rows], "left"),
-        ("SPARK", [_escaped(row.spark or "") for row in rows], "left"),
-        ("PROBE", ["[green]in it[/]" if row.probe else "" for row in rows], "left"),
+        ("SPARK", [_escaped(_clipped(row.spark or "")) for row in rows], "left"),
+        ("PROBE", ["[green]yes[/]" if row.probe else "" for row in rows], "left"),
     ]
 
 
@@ -177,27 +212,47 @@ def _print_nothing(console: Console) -> None:
 
 
 def _print_refused(console: Console, rows: list[ContextRow]) -> None:
-    from memprobe.reporters.amounts import size
-
+    """Print what cannot be attached to, once per reason."""
     console.print("\n[dim]Cannot be attached to:[/]")
     by_reason: dict[tuple[str, str], list[ContextRow]] = {}
     for row in rows:
         by_reason.setdefault((row.why_not, row.remedy), []).append(row)
     for (why, remedy), same in by_reason.items():
-        for row in same:
-            amount = size(row.rss) if row.rss is not None else "?"
-            console.print(f"{row.pid:>7}  {_escaped(row.name)}  [dim]{amount}[/]", soft_wrap=False)
-        console.print(f"         {_escaped(why)}", style="dim")
-        console.print(f"         {_escaped(remedy)}", style="dim")
+        console.print(_grid([(str(row.pid), _name_and_size(row)) for row in same]))
+        console.print(
+            _grid([("", f"[dim]{_escaped(why)}[/]"), ("", f"[dim]{_escaped(remedy)}[/]")])
+        )
+
+
+def _grid(rows: list[tuple[str, str]]) -> Table:
+    """Align PIDs and let long texts wrap below themselves."""
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, _GAP, 0, 0))
+    table.add_column(justify="right", width=7)
+    table.add_column()
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _name_and_size(row: ContextRow) -> str:
+    from memprobe.reporters.amounts import size
+
+    amount = f"  [dim]{size(row.rss)}[/]" if row.rss is not None else ""
+    return _escaped(row.name) + amount
 
 
 def _print_left_over(console: Console, rows: list[ContextRow]) -> None:
+    from memprobe.reporters.amounts import counted
+
     folders = sorted({str(row.connection_file.parent) for row in rows if row.connection_file})
-    files = "file" if len(rows) == 1 else "files"
-    where = ", ".join(folders)
-    console.print(
-        f"\n[dim]{len(rows)} left-over connection {files} of ended kernels in {_escaped(where)}[/]"
-    )
+    files = counted(len(rows), "left-over connection file")
+    console.print(f"\n[dim]{files} of ended kernels in {_escaped(', '.join(folders))}[/]")
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= _LONGEST_APP else text[: _LONGEST_APP - 1] + "…"
 
 
 def _escaped(text: str) -> str:
