@@ -65,7 +65,7 @@ def load(
     A flag that is None was not given. Raises UsageError.
     """
     config = Config()
-    path = _pyproject(start or Path.cwd())
+    path = _pyproject(Path(os.path.abspath(start)) if start else _working_directory())
     if path is not None:
         config = _with(config, _table(path) or {}, str(path))
     variables = _variables(os.environ if environment is None else environment)
@@ -187,11 +187,18 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _pyproject(start: Path) -> Path | None:
+def _working_directory() -> Path | None:
+    try:
+        return Path.cwd()
+    except OSError:  # it was deleted under us
+        return None
+
+
+def _pyproject(start: Path | None) -> Path | None:
     """Return the nearest pyproject.toml upward that has a ``[tool.memprobe]`` table."""
-    for folder in (start.absolute(), *start.absolute().parents):
+    for folder in (start, *start.parents) if start else ():
         path = folder / "pyproject.toml"
-        if path.is_file() and _table(path) is not None:
+        if os.path.isfile(path) and _table(path) is not None:
             return path
     return None
 
@@ -209,7 +216,8 @@ def _table(path: Path) -> dict[str, Any] | None:
             remedy="correct it: memprobe reads its [tool.memprobe] table",
             docs=DOCS_PAGE,
         ) from None
-    table = document.get("tool", {}).get("memprobe")
+    tools = document.get("tool")
+    table = tools.get("memprobe") if isinstance(tools, dict) else None
     if table is not None and not isinstance(table, dict):
         raise UsageError(
             f"{path}: tool.memprobe is not a table",

@@ -36,8 +36,27 @@ VERBS = {
 EPILOG = "Exit codes: 0 nothing found, 1 findings, 2 usage or failure, 5 nothing was measured."
 
 
+class ReaderGone(Exception):
+    """Whoever read our output has gone: `| head` has what it wanted."""
+
+
 class LazyGroup(click.Group):
     """A group that knows its verbs by name and imports only the one that is called."""
+
+    # click itself would turn a broken pipe into exit code 1, which means "findings" here.
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, and print help or version if asked."""
+        try:
+            return super().parse_args(ctx, args)
+        except BrokenPipeError:
+            raise ReaderGone from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the verb."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise ReaderGone from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the verbs in the order of VERBS."""
@@ -76,8 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the process's exit code. Never raises."""
     try:
         return finish(_invoke(arguments))
-    except BrokenPipeError:
-        # The reader has gone (`| head`): what it wanted, it has.
+    except ReaderGone:
         close_quietly()
         return 0
     except MemprobeError as error:

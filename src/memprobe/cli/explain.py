@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 import click
@@ -35,15 +34,15 @@ def command(rule: str | None) -> None:
 
 def _find(asked: str, rules: tuple[Rule, ...]) -> Rule:
     """Return the rule with this code or name; raises UsageError with near matches."""
+    from memprobe.detectors.selection import near
+
     for rule in rules:
         if asked.lower() in (rule.code.lower(), rule.name.lower()):
             return rule
-    names = [text for rule in rules for text in (rule.code, rule.name)]
-    near = difflib.get_close_matches(asked.upper(), names, n=3)
-    near += difflib.get_close_matches(asked.lower(), names, n=3)
+    meant = near(asked, rules)
     raise UsageError(
         f"there is no rule {asked}",
-        remedy=f"did you mean {' or '.join(near)}?" if near else "list them: memprobe explain",
+        remedy=f"did you mean {' or '.join(meant)}?" if meant else "list them: memprobe explain",
         docs="rules/README.md",
     )
 

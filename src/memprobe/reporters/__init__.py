@@ -9,8 +9,10 @@ none lets them act: no control character, no markup, no tag, no table cell of th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from memprobe.findings import Report
+if TYPE_CHECKING:
+    from memprobe.findings import Report
 
 FORMATS = ("text", "concise", "json", "markdown", "junit")
 

@@ -37,7 +37,10 @@ def _text(root: Element) -> str:
 
 
 def _rules() -> list[Rule]:
-    from memprobe.detectors import DETECTORS
+    try:
+        from memprobe.detectors import DETECTORS
+    except ImportError:
+        return []
 
     return [(rule.code, rule.name) for rule in DETECTORS]
 
