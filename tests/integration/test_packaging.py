@@ -1,0 +1,264 @@
+"""memprobe as users get it: a wheel, an editable install, and the probe as injected text."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import memprobe
+import memprobe_probes
+from memprobe.recording import schema
+from memprobe.targets import payload
+
+ROOT = Path(__file__).parents[2]
+PROBES = ROOT / "probes" / "memprobe_probes"
+VERSIONS = ("3.10", "3.11", "3.12", "3.13")
+# A name and a version, perhaps for some Pythons only; no address, no file.
+PIN = re.compile(r'[a-z0-9-]+==[0-9][\w.]*(; python_version (<|>=) "3\.\d+")?')
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def interpreter(version: str) -> str | None:
+    """Return a working ``pythonX.Y``, on the path or under pyenv, or None."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    found = shutil.which(f"python{version}")
+    candidates = [found] if found else []
+    candidates += [str(path) for path in pyenv.glob(f"versions/{version}.*/bin/python{version}")]
+    return next((each for each in candidates if is_version(each, version)), None)
+
+
+def is_version(python: str, version: str) -> bool:
+    """Ask the interpreter itself: a shim on the path may stand for nothing."""
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    done = subprocess.run([python, "-I", "-S", "-c", code], capture_output=True, text=True)
+    return done.stdout.strip() == version
+
+
+PYTHONS = {version: interpreter(version) for version in VERSIONS}
+
+
+@pytest.fixture(params=VERSIONS)
+def python(request: pytest.FixtureRequest) -> str:
+    """Each supported interpreter in turn."""
+    found = PYTHONS[request.param]
+    if found is None:
+        pytest.skip(f"Python {request.param} is not installed")
+    return found
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what a build needs, so that building leaves nothing in the repository."""
+    copy = tmp_path_factory.mktemp("tree")
+    litter = shutil.ignore_patterns("*.egg-info", "__pycache__")
+    for name in ("src", "probes"):
+        shutil.copytree(ROOT / name, copy / name, ignore=litter)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy / name)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def wheel(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", str(out), str(tree))
+    (built,) = out.glob("*.whl")
+    return built
+
+
+def run(*command: str, cwd: Path | None = None) -> str:
+    environ = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environ)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def fresh_environment(folder: Path) -> Path:
+    """Make a virtual environment that sees today's dependencies but no memprobe."""
+    venv.create(folder, with_pip=False, symlinks=True)
+    (site,) = folder.glob("lib/python3*/site-packages")
+    # A path named in a .pth file has its own .pth files (an editable memprobe) passed over.
+    (site / "dependencies.pth").write_text(dependencies_path() + "\n")
+    return folder / "bin" / "python"
+
+
+def dependencies_path() -> str:
+    import psutil
+
+    return str(Path(psutil.__file__).parents[1])
+
+
+def pip_install(python: Path, *what: str) -> None:
+    options = ["--no-deps", "--no-index", "--no-build-isolation", "--quiet"]
+    run(sys.executable, "-m", "pip", "--python", str(python), "install", *options, *what)
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    python = fresh_environment(tmp_path_factory.mktemp("wheel") / "env")
+    pip_install(python, str(wheel))
+    return python
+
+
+@pytest.fixture(scope="module")
+def editable(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    python = fresh_environment(tmp_path_factory.mktemp("editable") / "env")
+    pip_install(python, "-e", str(tree))
+    return python
+
+
+def test_the_wheel_holds_every_module_of_both_packages(wheel: Path, tree: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    sources = {
+        str(path.relative_to(tree / part))
+        for part in ("src", "probes")
+        for path in (tree / part).rglob("*")
+        if path.is_file() and path.suffix in (".py", ".typed", ".ipynb")
+    }
+    assert sources - names == set()
+    for name in ("memprobe/py.typed", "memprobe_probes/launch/sitecustomize.py"):
+        assert name in names
+
+
+def test_the_wheel_is_for_every_platform_and_carries_its_license(wheel: Path) -> None:
+    assert wheel.name == f"memprobe_spark-{memprobe.__version__}-py3-none-any.whl"
+    names = zipfile.ZipFile(wheel).namelist()
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert {name.split("/")[0].split("-")[0] for name in names} == {
+        "memprobe",
+        "memprobe_probes",
+        "memprobe_spark",
+    }
+
+
+@pytest.mark.parametrize("how", ["installed", "editable"])
+def test_an_installation_brings_the_command_and_both_packages(
+    how: str, request: pytest.FixtureRequest, tree: Path, tmp_path: Path
+) -> None:
+    python: Path = request.getfixturevalue(how)
+    command = str(python.with_name("memprobe"))
+    assert memprobe.__version__ in run(command, "--version", cwd=tmp_path)
+    code = "import memprobe, memprobe_probes; print(memprobe.__file__, memprobe_probes.__file__)"
+    places = run(str(python), "-c", code, cwd=tmp_path).split()
+    root = tree if how == "editable" else python.parents[1]
+    assert [place for place in places if not place.startswith(str(root))] == []
+
+
+@pytest.mark.parametrize("how", ["installed", "editable"])
+def test_an_installation_runs_and_reports_a_script(
+    how: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    python: Path = request.getfixturevalue(how)
+    command = str(python.with_name("memprobe"))
+    (tmp_path / "etl.py").write_text("kept = bytearray(30 << 20)\nprint('done')\n")
+    assert run(command, "run", "-o", "etl.memprobe", "etl.py", cwd=tmp_path) == "done\n"
+    text = run(
+        command, "report", "--exit-zero", "--output-format", "json", "etl.memprobe", cwd=tmp_path
+    )
+    assert json.loads(text)["recording"]
+    kinds = [json.loads(line)["kind"] for line in (tmp_path / "etl.memprobe").open()]
+    assert (kinds[0], kinds[-1]) == ("header", "end")
+    assert "snapshot" in kinds
+
+
+def modules() -> list[str]:
+    return ["memprobe_probes", *(f"memprobe_probes.{p.stem}" for p in PROBES.glob("[!_]*.py"))]
+
+
+def test_the_probe_imports_the_standard_library_only() -> None:
+    allowed = set(sys.stdlib_module_names) | {"memprobe_probes"}
+    allowed.add("sitecustomize")  # the user's own, to which ours hands over
+    foreign = [
+        f"{path.relative_to(PROBES)}:{line} {name}"
+        for path in PROBES.rglob("*.py")
+        for name, line in imported(path)
+        if name not in allowed
+    ]
+    assert foreign == []
+
+
+def imported(path: Path) -> list[tuple[str, int]]:
+    """Return the top-level packages that a file imports anywhere, with their lines."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [(alias.name.split(".")[0], node.lineno) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found.append(((node.module or "").split(".")[0], node.lineno))
+    return found
+
+
+def test_the_probe_imports_on_every_python_without_any_package(python: str) -> None:
+    code = (
+        "import importlib, sys\n"
+        f"sys.path.insert(0, {str(PROBES.parent)!r})\n"
+        "sys.dont_write_bytecode = True\n"
+        f"for name in {modules()!r}: importlib.import_module(name)\n"
+        "print('memprobe' in sys.modules)"
+    )
+    assert run(python, "-I", "-S", "-W", "error", "-c", code) == "False\n"
+
+
+def test_the_injected_probe_works_on_every_python_without_any_file(
+    python: str, tmp_path: Path
+) -> None:
+    source = payload.request_source({"session": "5b0c"}, time.time() + 60)
+    code = (
+        "import sys\n"
+        f"{source}\n"
+        "texts = [name for name in sys.modules if name.startswith('memprobe_probes')]\n"
+        "files = [getattr(sys.modules[name], '__file__', None) for name in texts]\n"
+        "count = len(texts)\n"
+        f"answer = {payload.ANSWER}\n"
+        "import json; print(json.dumps([count, files.count(None), json.loads(answer)]))"
+    )
+    script = tmp_path / "inject.py"
+    script.write_text(code)
+    count, without_file, answer = json.loads(run(python, "-I", "-S", str(script)))
+    assert (count, without_file) == (len(modules()), count)
+    assert answer == {"ok": False, "error": "no IPython shell"}  # it ran, and this is no kernel
+
+
+def test_the_payload_carries_every_module_of_the_probe() -> None:
+    assert set(payload.texts()) == set(modules())
+
+
+def test_version_and_format_agree_everywhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == memprobe.__version__ == memprobe_probes.VERSION
+    assert schema.FORMAT == memprobe_probes.FORMAT
+
+
+def test_constraints_pin_every_dependency_and_name_nothing_else() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert [line for line in pins if not PIN.fullmatch(line)] == []
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
+    names = {re.split(r"[^\w-]", each)[0].lower().replace("_", "-") for each in wanted}
+    assert names - {line.split("==")[0] for line in pins} == set()
+
+
+def test_make_test_runs_lint_types_and_tests_and_ci_runs_exactly_that() -> None:
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    planned = run("make", "--dry-run", "--always-make", "test", cwd=ROOT)
+    for step in ("ruff check", "ruff format --check", "mypy", "-m pytest"):
+        assert step in planned
+    ci = (ROOT / ".ci/run").read_text()
+    assert [line for line in ci.splitlines() if "make" in line] == ["exec make test"]
