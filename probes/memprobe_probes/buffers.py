@@ -35,8 +35,12 @@ def adapter_for(cls: type) -> Adapter | None:
 def blind_spot(cls: type) -> str | None:
     """Return the name of a type that holds native data no adapter can see."""
     package = sizes.module_of(cls).partition(".")[0]
-    if package in _BLIND and sizes.type_name(cls).rpartition(".")[2] in ("DataFrame", "Series",
-                                                                        "Tensor", "Array"):
+    if package in _BLIND and sizes.type_name(cls).rpartition(".")[2] in (
+        "DataFrame",
+        "Series",
+        "Tensor",
+        "Array",
+    ):
         return sizes.type_name(cls)
     return None
 

@@ -39,33 +39,33 @@ def enter(config: dict[str, Any], expires: float) -> None:
     ``expires`` (unix seconds): a request that waited longer, because C code held the GIL, does
     nothing: whoever sent it has given up.
     """
-    visit = types.ModuleType(_IDENTITY)
+    visit: Any = types.ModuleType(_IDENTITY)
     sys.modules[_IDENTITY] = visit
-    visit.answer = {"ok": False, "error": "expired"}  # type: ignore[attr-defined]
+    visit.answer = {"ok": False, "error": "expired"}
     shell = notebook.running_shell()
     if shell is None:
-        visit.answer = {"ok": False, "error": "no IPython shell"}  # type: ignore[attr-defined]
+        visit.answer = {"ok": False, "error": "no IPython shell"}
         return
-    visit.traces = Traces(shell)  # type: ignore[attr-defined]
+    visit.traces = Traces(shell)
     if time.time() < expires:
         try:
-            visit.answer = bootstrap.start(config)  # type: ignore[attr-defined]
+            visit.answer = bootstrap.start(config)
         except Exception as error:
             answer = {"ok": False, "error": f"{type(error).__name__}: {error}"}
-            visit.answer = answer  # type: ignore[attr-defined]
+            visit.answer = answer
     # Last, so that a cell that ends meanwhile has the shortest time to be overlooked.
-    visit.traces.remember_result()  # type: ignore[attr-defined]
+    visit.traces.remember_result()
 
 
 def settle() -> str:
     """Put back what the request disturbed and return the answer as JSON."""
-    visit = sys.modules.pop(_IDENTITY)
+    visit: Any = sys.modules.pop(_IDENTITY)
     traces = getattr(visit, "traces", None)
     if traces is not None:
         traces.remove()
     if bootstrap.active() is None:
         bootstrap.leave_nothing()
-    return json.dumps(visit.answer)  # type: ignore[attr-defined]
+    return json.dumps(visit.answer)
 
 
 class Traces:

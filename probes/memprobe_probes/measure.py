@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from . import FORMAT, VERSION, heap, limits, notebook, roots
+from . import FORMAT, VERSION, heap, limits, notebook, roots, user_signals
 from .recorder import Recorder
 from .sampler import Counters, Governor
+from .walk import TooLong
 
 THRESHOLDS = (0.60, 0.75, 0.85)
 _LIBRARIES = ("IPython", "ipykernel", "numpy", "pandas", "pyarrow", "polars", "pyspark", "torch")
@@ -110,10 +111,9 @@ class Probe:
             }  # fmt: skip
             fields.update(self._tables(unhurried, at_exit=reason == "exit"))
             fields["took_ns"] = time.monotonic_ns() - started
-            fields["pause_ns"] = fields["took_ns"]
             if not self.recorder.write("snapshot", **fields) and not self.recorder.failed:
                 self.event("snapshot-dropped", "the size cap of the recording is reached")
-            self.governor.rest_after(fields["took_ns"])
+            self.governor.rest_after(fields.get("pause_ns", 0))
 
     def event(self, event: str, detail: str | None = None, client: str | None = None) -> None:
         """Write an event record."""
@@ -150,6 +150,8 @@ class Probe:
         try:
             yield
         except Exception as error:
+            if user_signals.behind(error):
+                raise
             self.errors += 1
             self.event("probe-error", _where(error))
         finally:
@@ -166,14 +168,14 @@ class Probe:
             tables = heap.tables(
                 found, roots.stop_ids(self.shell), max_pause_ns, self._ns_per_object
             )
-        except heap.TooLong as reason:
+        except TooLong as reason:
             limit = f"{max_pause_ns / 1e6:.0f} ms"
             return {"skipped": f"{reason} (--max-pause is {limit})"}
         except RuntimeError:
             return {"skipped": "a container changed while it was read"}
         nodes = tables.pop("nodes")
         if nodes > 1000:
-            self._ns_per_object = tables["took_ns"] / nodes
+            self._ns_per_object = tables["pause_ns"] / nodes
         return tables
 
     def _write_marker(self, **fields: Any) -> None:
@@ -185,13 +187,17 @@ class Probe:
     def _write_header(self) -> None:
         config = self.config
         self.recorder.write(
-            "header", format=FORMAT, memprobe=VERSION, python=".".join(map(str, sys.version_info[:3])),
+            "header", format=FORMAT, memprobe=VERSION, python=_python(),
             implementation=sys.implementation.name, platform=_platform(),
             context=config["context"], pid=self.pid, start=time.time(),
             program=config["program"], argc=config["argc"], session=config["session"],
             method=config["method"], limits=self._limits, libraries=_libraries(),
             interval=self.interval, cap=config["cap"],
         )  # fmt: skip
+
+
+def _python() -> str:
+    return ".".join(map(str, sys.version_info[:3]))
 
 
 def _platform() -> str:

@@ -250,7 +250,7 @@ def _partial_parts(obj: Any) -> Iterator[Any]:
 
 
 def _is_users(cls: type, namespace: Mapping[str, Any]) -> bool:
-    return sizes.module_of(cls) == namespace.get("__name__", "__main__")
+    return bool(sizes.module_of(cls) == namespace.get("__name__", "__main__"))
 
 
 def source_hash(source: str) -> str:
@@ -258,5 +258,3 @@ def source_hash(source: str) -> str:
     import hashlib
 
     return hashlib.sha256(source.strip().encode("utf-8", "replace")).hexdigest()[:12]
-
-

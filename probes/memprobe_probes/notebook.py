@@ -152,9 +152,7 @@ class CellHooks:
                 "cell_id": _cell_id(getattr(result, "info", None)), "ids": None,
                 "by_kernel": False}  # fmt: skip
 
-    def _named(
-        self, found: names.CellNames, source: str, *, follow: bool = True
-    ) -> dict[str, Any]:
+    def _named(self, found: names.CellNames, source: str, *, follow: bool = True) -> dict[str, Any]:
         namespace = self._shell.user_ns
         used = names.with_called(found.used, namespace) if follow else found.used
         interesting = [name for name in used if name in namespace or name in found.bound]

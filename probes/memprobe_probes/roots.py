@@ -253,7 +253,9 @@ def _is_behaviour(held: Any) -> bool:
 def _figures() -> Iterator[Root]:
     helpers = sys.modules.get("matplotlib._pylab_helpers")
     figures = getattr(getattr(helpers, "Gcf", None), "figs", None)
-    for number, manager in list(figures.items()) if hasattr(figures, "items") else []:
+    if figures is None:
+        return
+    for number, manager in list(figures.items()):
         yield Root("figure", f"plt.figure({number})", manager)
 
 

@@ -166,9 +166,7 @@ class Watcher:
     def _leave(self) -> None:
         try:
             if os.getpid() == self.probe.pid:
-                self.probe.close(
-                    self.stop_reason or "stopped", final_snapshot=self.stop_reason
-                )
+                self.probe.close(self.stop_reason or "stopped", final_snapshot=self.stop_reason)
         except BaseException:
             self.probe.abandon()
         self._close(self._control)
@@ -190,8 +188,6 @@ class Watcher:
 
 def _open_alive(folder: str) -> int:
     try:
-        return os.open(
-            os.path.join(folder, "alive"), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
-        )
+        return os.open(os.path.join(folder, "alive"), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return -1

@@ -5,4 +5,4 @@ import sys
 from memprobe.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main())  # main returns the exit code, as for the console script

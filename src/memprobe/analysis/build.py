@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from memprobe.analysis.evidence import gather
+from memprobe.analysis.holders import holder_rows
 from memprobe.analysis.summary import overhead, summarise, taken
 from memprobe.analysis.unmeasured import not_measured
 from memprobe.config import Config
+from memprobe.detectors import DETECTORS, run
+from memprobe.detectors.selection import chosen
 from memprobe.errors import NothingMeasured
 from memprobe.findings import Account, ProcessAccount, RecordingSummary, Report
 from memprobe.recording.reader import Recording
@@ -21,11 +25,15 @@ def report(recording: Recording, config: Config) -> Report:
     if not recording.samples and not taken(recording):
         raise _nothing(recording)
     summary = summarise(recording)
+    evidence = gather(recording, config)
     return Report(
         recording=summary,
         account=_account(recording, summary),
+        findings=run(evidence),
+        holders=holder_rows(evidence),
         not_measured=not_measured(recording, summary),
         overhead=overhead(recording),
+        rules={r.code: r.name for r in chosen(DETECTORS, config.select, config.ignore)},
     )
 
 

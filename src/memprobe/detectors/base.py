@@ -1,4 +1,4 @@
-"""What a rule is: a class with a code, a name, a docstring that is its ``explain`` page, ``detect``.
+"""What a rule is: a code, a name, a docstring that is its ``explain`` page, and ``detect``.
 
 The docstring's first line is the title; the sections "What it means", "Why it matters",
 "Example", "Use instead" and "When it does not fire" follow as Markdown.

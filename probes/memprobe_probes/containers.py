@@ -1,0 +1,69 @@
+"""Elements of Python's containers at random positions, through the built-in types' own code."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from . import buffers
+
+
+def _picked(iterable: Iterable[Any], positions: list[int]) -> list[Any]:
+    """Return the items of ``iterable`` at the sorted ``positions``, in one pass of C code."""
+    iterator = iter(iterable)
+    found: list[Any] = []
+    at = 0
+    for position in dict.fromkeys(positions):
+        found.extend(itertools.islice(iterator, position - at, position - at + 1))
+        at = position + 1
+    return found
+
+
+def _list_items(obj: Any, positions: list[int]) -> list[Any]:
+    return [[list.__getitem__(obj, position)] for position in positions]
+
+
+def _tuple_items(obj: Any, positions: list[int]) -> list[Any]:
+    return [[tuple.__getitem__(obj, position)] for position in positions]
+
+
+def _dict_items(obj: Any, positions: list[int]) -> list[Any]:
+    return [list(pair) for pair in _picked(dict.items(obj), positions)]
+
+
+def _set_items(obj: Any, positions: list[int]) -> list[Any]:
+    return [[one] for one in _picked(set.__iter__(obj), positions)]
+
+
+def _frozenset_items(obj: Any, positions: list[int]) -> list[Any]:
+    return [[one] for one in _picked(frozenset.__iter__(obj), positions)]
+
+
+def _deque_items(obj: Any, positions: list[int]) -> list[Any]:
+    return [[one] for one in _picked(deque.__iter__(obj), positions)]
+
+
+CONTAINERS: tuple[tuple[type, Any, Any], ...] = (
+    (list, _list_items, list.__len__),
+    (tuple, _tuple_items, tuple.__len__),
+    (dict, _dict_items, dict.__len__),
+    (set, _set_items, set.__len__),
+    (frozenset, _frozenset_items, frozenset.__len__),
+    (deque, _deque_items, deque.__len__),
+)
+
+
+class ObjectArray:
+    """An object ndarray seen as a container."""
+
+    length = staticmethod(buffers.object_array_length)
+
+    @staticmethod
+    def elements(obj: Any, positions: list[int]) -> list[Any]:
+        """Return the elements at ``positions``, each in a list of its own."""
+        return [[one] for one in buffers.object_array_elements(obj, positions)]
+
+
+OBJECT_ARRAY = ObjectArray()

@@ -1,0 +1,56 @@
+"""``with memprobe.record("etl.memprobe"):``: measure a block of code from inside."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from . import bootstrap, notebook
+from .gc_trigger import GcTrigger
+
+
+@contextmanager
+def record(path: str | os.PathLike[str], **options: Any) -> Iterator[str]:
+    """Record the block into ``path`` (new, 0600) and yield the path.
+
+    ``options`` are ``interval`` (seconds), ``max_pause`` (seconds) and ``cap`` (bytes). Raises
+    FileExistsError, PermissionError or another OSError where ``path`` cannot be written, and
+    RuntimeError where a probe is in this process already. The last snapshot is taken when the
+    block ends, also by an exception. No thread is started.
+    """
+    if bootstrap.active() is not None:
+        raise RuntimeError("memprobe is already recording in this process")
+    target = os.fspath(path)
+    shell = notebook.running_shell()
+    program = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else "python"
+    bootstrap.start(
+        {
+            "context": "script" if shell is None else "notebook", "method": "record",
+            "program": program, "argc": max(0, len(sys.argv) - 1), "spool": target, **options,
+        }
+    )  # fmt: skip
+    probe = bootstrap.active()
+    assert probe is not None
+    trigger = GcTrigger(lambda: _measure(probe))
+    trigger.arm(probe.interval)
+    probe.sample(on_user_thread=True)
+    try:
+        yield target
+    finally:
+        trigger.disarm()
+        if probe.alive:
+            probe.snapshot("exit", on_user_thread=True, unhurried=True)
+            bootstrap.stop("exit")
+
+
+def _measure(probe: Any) -> float:
+    """Sample, take a snapshot where one is due, and return the seconds to the next time."""
+    begun = time.monotonic()
+    probe.sample(on_user_thread=True)
+    if probe.due():
+        probe.snapshot("interval", on_user_thread=True)
+    return max(float(probe.interval), (time.monotonic() - begun) * 10)

@@ -1,0 +1,86 @@
+"""Names for the edges of a retention path, for the few paths that a snapshot reports."""
+
+from __future__ import annotations
+
+import itertools
+import types
+from typing import Any
+
+from . import frames, sizes
+from .walk import Walk
+
+_VIA = {types.TracebackType: "traceback", types.FrameType: "frame", types.CellType: "closure",
+        types.GeneratorType: "suspended-frame", types.CoroutineType: "suspended-frame"}  # fmt: skip
+
+
+def path_to(walk: Walk, node: int) -> tuple[list[dict[str, str]], list[str]]:
+    """Return the steps from a root to ``node`` and the kinds of holder met on the way."""
+    chain = [node]
+    while walk.parents[chain[-1]] >= 0 and len(chain) < 60:
+        chain.append(walk.parents[chain[-1]])
+    chain.reverse()
+    steps: list[dict[str, str]] = []
+    via: list[str] = []
+    for above, below in itertools.pairwise(chain):
+        child = walk.objects[below]
+        name = "buffer" if child is None else sizes.type_name(type(child))
+        edge = edge_name(walk.objects[above], child)
+        if steps and steps[-1]["edge"] == "__dict__":
+            steps.pop()
+            edge = _attribute_key(walk.objects[above], child)
+        steps.append({"edge": edge, "type": name})
+    for step in chain:
+        kind = _VIA.get(type(walk.objects[step]))
+        if kind and kind not in via:
+            via.append(kind)
+    return steps, via
+
+
+def edge_name(above: Any, below: Any) -> str:
+    """Return how ``above`` refers to ``below``: names, indices, never keys of user dicts."""
+    if below is None:
+        return "data"
+    cls = type(above)
+    if cls in (list, tuple):
+        position = next((i for i, one in enumerate(above) if one is below), None)
+        return "[*]" if position is None else f"[{position}]"
+    if cls is types.FrameType:
+        return frames.name_of_local(above, below) or "local"
+    if cls is types.CellType:
+        return "cell_contents"
+    if cls is types.FunctionType:
+        return "closure" if type(below) is tuple else "function"
+    if dict in sizes.mro(cls):
+        return _attribute_name(above, below, "[key]")
+    return _attribute_name(above, below)
+
+
+def _attribute_key(names: Any, value: Any) -> str:
+    """Return the attribute's name: ``names`` is an instance's own ``__dict__``."""
+    for name, held in dict.items(names):
+        if held is value and type(name) is str:
+            return "." + name
+    return "·"
+
+
+def _attribute_name(above: Any, below: Any, unknown: str = "·") -> str:
+    held = sizes.instance_dict(above)
+    if held is below:
+        return "__dict__"
+    for name, value in (held or {}).items():
+        if value is below and type(name) is str:
+            return "." + name
+    slot = sizes.slot_named(above, below)
+    if slot:
+        return "." + slot
+    for owner in sizes.mro(type(above)):
+        for name in _BUILT_IN_EDGES.get(owner, ()):
+            if vars(owner)[name].__get__(above) is below:
+                return "." + name
+    return unknown
+
+
+_BUILT_IN_EDGES: dict[type, tuple[str, ...]] = {
+    BaseException: ("__traceback__", "__cause__", "__context__", "args"),
+    types.TracebackType: ("tb_next", "tb_frame"),
+}

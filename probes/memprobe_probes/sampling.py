@@ -1,0 +1,90 @@
+"""What the elements of a big container keep, from a random sample of them."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from typing import TYPE_CHECKING, Any
+
+from . import buffers
+
+if TYPE_CHECKING:
+    from .walk import Kind, Walk
+
+SAMPLE = 400  # elements walked of a big container
+MAX_SUBTREE = 3000  # objects below one sampled element
+
+
+def sample_sizes(walk: Walk, drawn: list[Any]) -> tuple[list[float], int]:
+    """Return what each drawn element keeps, in bytes, and how many objects were met.
+
+    ``drawn`` holds one list per element (an item, or a key and a value) and is emptied: its own
+    references would count.
+    """
+    per_element, objects = [], 0
+    drawn.reverse()
+    while drawn:
+        if not len(drawn) & 15:
+            walk.check()
+        size, met = _kept_by(walk, drawn.pop())
+        per_element.append(size)
+        objects += met
+    return per_element, objects
+
+
+def _kept_by(walk: Walk, objects: list[Any]) -> tuple[float, int]:
+    """Return the bytes one sampled element answers for, and the number of objects below it.
+
+    An object counts by the share of its references that come from this subtree: one that a
+    hundred elements share counts a hundredth for each.
+    """
+    met: dict[int, int] = {id(one): 1 for one in objects}
+    native: dict[int, tuple[int, int]] = {}
+    at = 0
+    while at < len(objects) < MAX_SUBTREE:
+        kind = walk.kind(type(objects[at]))
+        if not (kind.leaf or kind.stop or id(objects[at]) in walk.stop_ids):
+            children, found = _parts(kind, objects[at])
+            native.update((address, (at, nbytes)) for address, nbytes in found)
+            _meet(walk, children, met, objects)
+        at += 1
+    children = []
+    shares = _shares(objects, met)
+    total = sum(share * walk.kind(type(one)).size(one) for one, share in zip(objects, shares))
+    return total + sum(shares[owner] * nbytes for owner, nbytes in native.values()), len(objects)
+
+
+def _meet(walk: Walk, children: list[Any], met: dict[int, int], objects: list[Any]) -> None:
+    for child in children:
+        if id(child) in met:
+            met[id(child)] += 1
+        elif not walk.kind(type(child)).stop:
+            met[id(child)] = 1
+            objects.append(child)
+
+
+def _parts(kind: Kind, obj: Any) -> tuple[list[Any], list[tuple[int, int]]]:
+    """Return children and native buffers of one object inside a sampled element."""
+    if kind.adapter is None:
+        return gc.get_referents(obj), []
+    children, native = kind.adapter(obj)
+    if buffers.is_object_array(obj) and buffers.object_array_length(obj) <= SAMPLE:
+        children = children + buffers.object_array_elements(obj, None)
+    return children, native
+
+
+def _shares(objects: list[Any], met: dict[int, int]) -> list[float]:
+    counts = list(map(sys.getrefcount, objects))
+    return [
+        min(1.0, met[id(one)] / max(1, count - OWN_REFERENCES))
+        for one, count in zip(objects, counts)
+    ]
+
+
+def _own_references() -> int:
+    """Count what ``map(sys.getrefcount, objects)`` sees of an object only that list holds."""
+    objects = [object()]
+    return next(map(sys.getrefcount, objects))
+
+
+OWN_REFERENCES = _own_references()

@@ -1,0 +1,206 @@
+"""The in-process walk over what named roots reach: a graph as parallel lists.
+
+It starts at named roots only and is cut at modules, classes and namespaces, so its cost follows
+the user's data and not the size of the libraries. Big containers are not enumerated: a random
+sample of their elements is walked and scaled, each object divided by its share of its own
+reference count, so that strings and frames that elements share are not counted once per element.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+import types
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from . import buffers, sizes
+from .containers import CONTAINERS, OBJECT_ARRAY, ObjectArray
+from .sampling import SAMPLE, sample_sizes
+
+BIG_CONTAINER = 4096  # elements from which on a container is sampled
+MAX_NODES = 600_000
+
+_STOP_TYPES = (
+    types.ModuleType,
+    type,
+    types.CodeType,
+    types.BuiltinFunctionType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
+)
+# Instances of these packages lead back to the whole interpreter, not to the user's data.
+_STOP_PACKAGES = frozenset(
+    {"IPython", "ipykernel", "traitlets", "zmq", "tornado", "jupyter_client", "comm", "logging",
+     "memprobe", "memprobe_probes", "py4j", "debugpy", "pydevd", "_pydevd_bundle", "importlib",
+     "_frozen_importlib", "_frozen_importlib_external", "selectors", "_thread", "ast"}
+)  # fmt: skip
+_LEAVES = frozenset({int, float, complex, bool, str, bytes, bytearray, type(None), range})
+
+
+class TooLong(Exception):
+    """The walk would take, or took, longer than the pause that is allowed."""
+
+
+class Walk:
+    """The graph below the roots as parallel lists: objects, sizes, edges and parents.
+
+    ``deadline`` is in ns of this thread's own CPU time: what the walk can cost the user.
+    Native buffers are nodes of their own, keyed by address, so
+    a buffer that is reached twice counts once.
+    """
+
+    def __init__(self, stop_ids: set[int], deadline: int) -> None:
+        self.stop_ids = stop_ids
+        self.deadline = deadline
+        self.index: dict[int, int] = {}
+        self.objects: list[Any] = []
+        self.sizes: list[float] = []
+        self.spread: dict[int, float] = {}  # variance of a sampled node's size
+        self.counts: dict[int, int] = {}  # objects that a sampled node stands for
+        self.edges: list[tuple[int, ...]] = []
+        self.parents: list[int] = []
+        self.incoming: list[int] = []
+        self.blind: set[str] = set()
+        self._kinds: dict[type, Kind] = {}
+        self._seed = 0x9E3779B9
+
+    def add(self, obj: Any, parent: int) -> int:
+        """Return the node of ``obj``, made if it is new, or -1 where the walk is cut."""
+        known = self.index.get(id(obj))
+        if known is not None:
+            return known
+        if id(obj) in self.stop_ids:
+            return -1
+        kind = self.kind(type(obj))
+        if kind.stop:
+            return -1
+        node = self._append(id(obj), obj, parent)
+        self.sizes[node] = kind.size(obj)
+        return node
+
+    def expand_all(self) -> None:
+        """Walk breadth first until no object is left."""
+        node = 0
+        while node < len(self.objects):
+            if not node & 255:
+                self.check()
+            if self.edges[node] is _PENDING:
+                self._expand(node)
+            node += 1
+
+    def check(self) -> None:
+        """Raise ``TooLong`` past the deadline or the largest number of nodes."""
+        if time.thread_time_ns() > self.deadline:
+            raise TooLong("it took longer than the pause that is allowed")
+        if len(self.objects) > MAX_NODES:
+            raise TooLong(f"more than {MAX_NODES:,} objects below the named holders")
+
+    def kind(self, cls: type) -> Kind:
+        """Return what is to be done with instances of ``cls``."""
+        found = self._kinds.get(cls)
+        if found is None:
+            found = self._kinds[cls] = Kind(cls)
+            blind = buffers.blind_spot(cls)
+            if blind:
+                self.blind.add(blind)
+        return found
+
+    def random_positions(self, length: int, count: int) -> list[int]:
+        """Return ``count`` random positions below ``length``, sorted, some perhaps twice."""
+        positions = []
+        for _ in range(count):
+            self._seed = (self._seed * 6364136223846793005 + 1442695040888963407) & (2**64 - 1)
+            positions.append((self._seed >> 33) * length >> 31)
+        return sorted(positions)
+
+    def _append(self, key: int, obj: Any, parent: int) -> int:
+        node = len(self.objects)
+        self.index[key] = node
+        self.objects.append(obj)
+        self.sizes.append(0)
+        self.edges.append(_PENDING)
+        self.parents.append(parent)
+        self.incoming.append(0)
+        return node
+
+    def _add_buffer(self, address: int, nbytes: int, parent: int) -> int:
+        node = self.index.get(-address)
+        if node is None:
+            node = self._append(-address, None, parent)
+            self.edges[node] = ()
+            self.sizes[node] = nbytes
+        return node
+
+    def _expand(self, node: int) -> None:
+        obj = self.objects[node]
+        kind = self.kind(type(obj))
+        native: list[tuple[int, int]] = []
+        children: Iterable[Any] = ()
+        if kind.leaf:
+            pass
+        elif kind.elements is not None and kind.length(obj) > BIG_CONTAINER:
+            self._estimate(node, kind, obj)
+        else:
+            children, native = self._parts(kind, obj)
+        targets = [self.add(child, node) for child in children]
+        targets += [self._add_buffer(address, nbytes, node) for address, nbytes in native]
+        linked = tuple(target for target in targets if target >= 0)
+        self.edges[node] = linked
+        for target in linked:
+            self.incoming[target] += 1
+
+    def _parts(self, kind: Kind, obj: Any) -> tuple[Iterable[Any], list[tuple[int, int]]]:
+        if kind.adapter is None:
+            return gc.get_referents(obj), []
+        children, native = kind.adapter(obj)
+        children = children + [child for child in gc.get_referents(obj) if child is not obj]
+        if buffers.is_object_array(obj):
+            if buffers.object_array_length(obj) > BIG_CONTAINER:
+                self._estimate(self.index[id(obj)], OBJECT_ARRAY, obj)
+            else:
+                children += buffers.object_array_elements(obj, None)
+        return children, native
+
+    def _estimate(self, node: int, kind: Kind | ObjectArray, obj: Any) -> None:
+        """Add to the node's own size what a random sample says its elements keep."""
+        length = kind.length(obj)
+        assert kind.elements is not None
+        drawn = kind.elements(obj, self.random_positions(length, SAMPLE))
+        per_element, objects = sample_sizes(self, drawn)
+        if not per_element:
+            return
+        mean = sum(per_element) / len(per_element)
+        variance = sum((one - mean) ** 2 for one in per_element) / max(1, len(per_element) - 1)
+        self.sizes[node] += mean * length
+        self.spread[node] = variance / len(per_element) * length * length
+        self.counts[node] = int(objects / len(per_element) * length)
+
+
+_PENDING: tuple[int, ...] = (-1,)
+
+
+class Kind:
+    """What the walk does with the instances of one class."""
+
+    def __init__(self, cls: type) -> None:
+        package = sizes.module_of(cls).partition(".")[0]
+        ancestry = sizes.mro(cls)
+        self.stop = any(stop in ancestry for stop in _STOP_TYPES) or package in _STOP_PACKAGES
+        self.leaf = cls in _LEAVES
+        self.adapter = None if self.leaf or self.stop else buffers.adapter_for(cls)
+        self.size: Callable[[Any], int] = (
+            _array_shell_size if self.adapter else sizes.shallow_sizer(cls)
+        )
+        self.elements: Callable[[Any, list[int]], list[Any]] | None = None
+        self.length: Callable[[Any], int] = len
+        for container, elements, length in CONTAINERS:
+            if container in ancestry:
+                self.elements, self.length = elements, length
+
+
+def _array_shell_size(obj: Any) -> int:
+    """Return about the size of an array object without its data, which is a node of its own."""
+    return 112

@@ -1,0 +1,166 @@
+"""What the rules judge: the last snapshot, the cells, and which holders are in use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+
+from memprobe.analysis.liveness import CellRun, Liveness, NameLife
+from memprobe.analysis.retention import Bundle, bundles
+from memprobe.config import Config
+from memprobe.findings import HeldObject
+from memprobe.recording.reader import Recording
+from memprobe.recording.schema import Group, Holder, Snapshot
+
+NAMESPACE = "notebook-namespace"
+OUTPUT = "ipython-output"
+TRACEBACK = "traceback"
+_LAST_OUTPUTS = ("_", "__", "___")
+_OUTPUT_NAMES = ("Out", "_oh")
+
+
+class State(Enum):
+    """How a holder stands to the user's work."""
+
+    IN_USE = "in use"  # cutting it would take something away
+    FRESH = "fresh"  # the last cell made it: too early to call it left behind
+    STALE = "stale"  # a name unused for long
+    LEFT = "left behind"  # an output or traceback of an earlier cell
+    FIXED = "fixed"  # nothing a user can cut by name
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A recording as the rules see it. ``snapshot`` is None where none was taken."""
+
+    recording: Recording
+    config: Config
+    snapshot: Snapshot | None
+    liveness: Liveness
+
+    @property
+    def is_notebook(self) -> bool:
+        """Whether the context is persistent."""
+        return self.recording.header.context == "notebook"
+
+    @cached_property
+    def reclaimable(self) -> list[Bundle]:
+        """Bundles whose holders have all been left behind or are stale, largest first."""
+        return self._bundles(frozenset({State.STALE, State.LEFT}))
+
+    @cached_property
+    def perhaps(self) -> list[Bundle]:
+        """Bundles that would come back too if what the last cell made were let go."""
+        return self._bundles(frozenset({State.STALE, State.LEFT, State.FRESH}))
+
+    def state(self, holder: Holder, group: Group) -> State:
+        """Return how ``holder`` stands, as the keeper of ``group``."""
+        if holder.root == TRACEBACK:
+            return self._since(self._failed_cell(holder))
+        if holder.root == OUTPUT:
+            return self._output_state(holder)
+        if TRACEBACK in group.via and holder.root in (NAMESPACE, "module", "class-attribute"):
+            # Nobody works with the frames behind a stored exception, whoever uses its name.
+            return self._stored_exception_state(holder)
+        if holder.root == NAMESPACE:
+            return State.STALE if self.is_stale(self.liveness.life(holder.expr)) else State.IN_USE
+        return State.FIXED
+
+    def is_stale(self, life: NameLife) -> bool:
+        """Whether a name has been unused for so many cells, or so long while others ran."""
+        if life.last is None and life.cells_since < self.config.stale_cells:
+            return False
+        if life.last is not None and life.last.running:
+            return False
+        if life.cells_since >= self.config.stale_cells:
+            return True
+        return life.cells_since > 0 and life.seconds_at_least >= self.config.stale_seconds
+
+    def created(self, holder: Holder) -> CellRun | None:
+        """Return the execution that bound a name, displayed an output or failed."""
+        if holder.root == OUTPUT:
+            return self.liveness.run_of(holder.cell)
+        if holder.root == TRACEBACK:
+            return self.liveness.run_of(self._failed_cell(holder))
+        return self.liveness.life(holder.expr).created if holder.root == NAMESPACE else None
+
+    def _bundles(self, states: frozenset[State]) -> list[Bundle]:
+        if self.snapshot is None:
+            return []
+        return bundles(
+            self.snapshot,
+            lambda holder, group: self.state(holder, group) in states,
+            self.config.min_bytes,
+        )
+
+    def _since(self, cell: int | None) -> State:
+        if not self.is_notebook:
+            return State.LEFT
+        return State.LEFT if self.liveness.runs_after(cell) else State.FRESH
+
+    def _failed_cell(self, holder: Holder) -> int | None:
+        if holder.cell is not None and self._failed(holder.cell):
+            return holder.cell
+        failed = self.liveness.last_failed()
+        if failed is not None:
+            return failed.cell
+        # The failure was before we came: any cell that is known to have run later will do.
+        return self.liveness.runs[0].cell if self.liveness.runs else None
+
+    def _failed(self, cell: int) -> bool:
+        run = self.liveness.run_of(cell)
+        return run is not None and run.error is not None
+
+    def _stored_exception_state(self, holder: Holder) -> State:
+        if holder.root != NAMESPACE:
+            return State.LEFT
+        created = self.liveness.life(holder.expr).created
+        return self._since(created.cell) if created is not None else State.LEFT
+
+    def _output_state(self, holder: Holder) -> State:
+        if self._read_lately(holder):
+            return State.IN_USE
+        return self._since(holder.cell)
+
+    def _read_lately(self, holder: Holder) -> bool:
+        """Whether a recent cell read this output, or one of the names that move along."""
+        for run in self.liveness.runs[-self.config.stale_cells :]:
+            if run.used.intersection(_OUTPUT_NAMES) or f"_{holder.cell}" in run.used:
+                return True
+            if run.used.intersection(_LAST_OUTPUTS) and self._was_recent(holder, run):
+                return True
+        return False
+
+    def _was_recent(self, holder: Holder, run: CellRun) -> bool:
+        """Whether the output was among the last three when ``run`` read ``_``."""
+        shown = self.liveness.run_of(holder.cell)
+        if shown is None:
+            return True
+        between = [one for one in self.liveness.runs[shown.order : run.order] if one.shows]
+        return shown.order < run.order and len(between) <= len(_LAST_OUTPUTS)
+
+
+def gather(recording: Recording, config: Config) -> Evidence:
+    """Return the evidence of a recording; the last snapshot that measured anything counts."""
+    measured = [one for one in recording.snapshots if one.skipped is None]
+    snapshot = measured[-1] if measured else None
+    return Evidence(recording, config, snapshot, Liveness(recording.markers, _last_t(recording)))
+
+
+def _last_t(recording: Recording) -> int:
+    times = [recording.header.t]
+    for records in (recording.samples, recording.markers, recording.snapshots):
+        times += [record.t for record in records[-1:]]
+    return max(times)
+
+
+def held_object(holder: Holder, name: str | None = None) -> HeldObject:
+    """Return a holder's object as reports show it."""
+    return HeldObject(
+        type=holder.type,
+        name=name,
+        shape=holder.shape,
+        dtypes=holder.dtypes,
+        length=holder.length,
+    )

@@ -1,0 +1,124 @@
+"""``memprobe attach``: put the probe into a running context, record, report, leave."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from memprobe.recording.schema import Record
+    from memprobe.targets.contexts import KernelContext
+    from memprobe.targets.kernel import Attachment
+
+POLL = 0.2  # seconds between two looks at the spool
+
+
+@click.command("attach")
+@click.argument("target", required=False)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The recording to write.")
+@click.option("--force", is_flag=True, help="Overwrite an existing recording.")
+@click.option("--duration", type=float, metavar="SECONDS", help="Stop by itself after so long.")
+@click.option("--interval", type=float, metavar="SECONDS", help="Time between two samples.")
+@click.option("--max-pause", type=float, metavar="SECONDS", help="Longest pause of a snapshot.")
+@click.option(
+    "--timeout",
+    type=float,
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for the kernel's answer.",
+)
+@click.option(
+    "--output-format",
+    "form",
+    default="text",
+    show_default=True,
+    type=click.Choice(["text", "concise", "json", "markdown", "junit"]),
+)
+@click.option("-q", "--quiet", is_flag=True, help="No progress, only the report.")
+def command(
+    target: str | None, output: Path | None, force: bool, duration: float | None,
+    interval: float | None, max_pause: float | None, timeout: float, form: str, quiet: bool,
+) -> int:  # fmt: skip
+    """Put the probe into a running notebook, from outside, also while a cell runs.
+
+    TARGET is a notebook's name or path, a kernel id, a connection file or a PID; without it,
+    choose from a list. Records until Ctrl-C, --duration or the kernel's end, prints the report
+    and takes the probe out again. The notebook goes on undisturbed.
+    """
+    from memprobe import config
+    from memprobe.cli.judge import judge
+    from memprobe.targets import discovery
+    from memprobe.targets.kernel import AttachOptions, attach
+
+    settings = config.load(interval=interval, max_pause=max_pause)
+    context = discovery.resolve(target)
+    path = output or Path(f"memprobe-{_stem(context)}.{context.pid}.memprobe")
+    options = AttachOptions(
+        output=path, program=_name(context), interval=settings.interval, timeout=timeout,
+        max_pause=settings.max_pause, cap=settings.cap, force=force,
+    )  # fmt: skip
+    assert context.connection_file is not None
+    attachment = attach(context.connection_file, context.pid, options)
+    _say(quiet, _welcome(context, attachment, duration))
+    _follow(attachment, duration, quiet)
+    verdict = judge([str(path)], settings)
+    if verdict.reports:
+        verdict.show(form)
+    _say(quiet, f"recording: {path}")
+    return verdict.exit_code(exit_zero=True)
+
+
+def _follow(attachment: Attachment, duration: float | None, quiet: bool) -> None:
+    """Poll until Ctrl-C, the duration or the end; Ctrl-C is the normal end."""
+    until = time.monotonic() + duration if duration is not None else float("inf")
+    try:
+        while attachment.ended is None and time.monotonic() < until:
+            for record in attachment.poll():
+                _say(quiet, _news(record))
+            _warn_of_failed_write(attachment, quiet)
+            time.sleep(min(POLL, max(0.0, until - time.monotonic())))
+    except KeyboardInterrupt:
+        _say(quiet, "leaving …")
+    finally:
+        attachment.detach()
+    if attachment.ended is not None and attachment.ended.reason == "kernel-died":
+        _say(quiet, "the kernel has ended or was restarted; this is what was recorded")
+
+
+def _news(record: Record) -> str:
+    from memprobe.recording.schema import Marker
+
+    if isinstance(record, Marker) and record.phase == "end" and record.cell is not None:
+        seconds = f" {record.seconds:.1f} s" if record.seconds is not None else ""
+        return f"cell {record.cell}{seconds}{' · ' + record.error if record.error else ''}"
+    return ""
+
+
+def _warn_of_failed_write(attachment: Attachment, quiet: bool) -> None:
+    if attachment.writer.failed:
+        _say(quiet, f"the recording cannot be written any more: {attachment.writer.failed}")
+        raise KeyboardInterrupt
+
+
+def _welcome(context: KernelContext, attachment: Attachment, duration: float | None) -> str:
+    how = "joined the probe in" if attachment.joined else "attached to"
+    until = f"for {duration:g} s" if duration is not None else "until Ctrl-C"
+    return f"{how} {_name(context)} (process {context.pid}); recording {until}"
+
+
+def _name(context: KernelContext) -> str:
+    return Path(context.notebook).name if context.notebook else context.name
+
+
+def _stem(context: KernelContext) -> str:
+    stem = Path(_name(context)).stem
+    return "".join(char if char.isalnum() or char in "-_" else "-" for char in stem) or "kernel"
+
+
+def _say(quiet: bool, text: str) -> None:
+    if text and not quiet:
+        click.echo(text, err=True)

@@ -1,0 +1,36 @@
+"""The rules in their order, and how their findings become one list.
+
+One object has one primary finding: that of the first rule that fires on its holders. What later
+rules say of the same holders becomes a code in ``also``.
+"""
+
+from __future__ import annotations
+
+from memprobe.analysis.evidence import Evidence
+from memprobe.detectors.base import Detector
+from memprobe.detectors.output_history import OutputHistory
+from memprobe.detectors.selection import chosen
+from memprobe.detectors.stale_variable import StaleVariable
+from memprobe.detectors.traceback_retained import TracebackRetained
+from memprobe.findings import Finding, number_duplicates
+
+DETECTORS: tuple[Detector, ...] = (TracebackRetained(), OutputHistory(), StaleVariable())
+
+_SEVERITY = {"leaking": 0, "suspect": 1, "advice": 2}
+
+
+def run(evidence: Evidence) -> list[Finding]:
+    """Return the primary findings, the gravest and largest first.
+
+    Raises UsageError where the configuration names a rule that does not exist.
+    """
+    primary: dict[frozenset[str], Finding] = {}
+    for detector in chosen(DETECTORS, evidence.config.select, evidence.config.ignore):
+        for finding in detector.detect(evidence):
+            holders = frozenset(holding.expr for holding in finding.holders)
+            first = primary.setdefault(holders, finding)
+            if first is not finding and finding.code not in first.also:
+                first.also.append(finding.code)
+    found = sorted(primary.values(), key=lambda f: (_SEVERITY[f.status], -f.exclusive_bytes))
+    number_duplicates(found)
+    return found

@@ -1,0 +1,116 @@
+"""MP104: an exception's frames keep their locals alive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from memprobe.analysis.describe import finding, ordered, path_of, subject_of
+from memprobe.analysis.evidence import NAMESPACE, TRACEBACK, Evidence
+from memprobe.analysis.retention import Bundle
+from memprobe.detectors.letting_go import assignments, deletions
+from memprobe.findings import Finding, Status
+from memprobe.recording.schema import Holder
+
+
+class TracebackRetained:
+    """An exception's frames keep their locals alive
+
+    ## What it means
+    An exception refers to its traceback, the traceback to every frame it passed through, and each
+    frame to all of its local variables. As long as somebody keeps the exception, the locals of
+    the functions that failed stay in memory, although no name of yours reaches them.
+
+    ## Why it matters
+    A notebook keeps the last exception in five places (`sys.last_value`, `sys.last_exc`,
+    `sys.last_traceback`, `get_ipython().InteractiveTB.tb`, the last execution result), so a
+    failed cell's intermediate frames outlive it until the next failure. A list of caught
+    exceptions does the same in a script, for every one of them.
+
+    ## Example
+    ```python
+    def load(path):
+        raw = pd.read_csv(path)      # 2 GiB
+        return raw.astype(SCHEMA)    # raises: `raw` stays
+
+    errors = []
+    try:
+        load(path)
+    except ValueError as error:
+        errors.append(error)         # keeps `raw` as well
+    ```
+
+    ## Use instead
+    ```python
+    errors.append(f"{type(error).__name__}: {error}")   # the text, not the frames
+    ```
+    After a failed cell, let go of what the interpreter remembers:
+    ```python
+    import sys
+    sys.last_value = sys.last_traceback = sys.last_exc = None
+    get_ipython().InteractiveTB.tb = None
+    ```
+
+    ## When it does not fire
+    The locals are smaller than `min-bytes`, or a name that is in use reaches them as well. Right
+    after the failed cell, while you may still want `%debug`, it is only advice. A script that
+    ends with an uncaught exception gives everything back by ending.
+    """
+
+    code = "MP104"
+    name = "traceback-retained"
+
+    def detect(self, evidence: Evidence) -> Iterator[Finding]:
+        """Yield a finding per bundle that a traceback keeps."""
+        for bundle in evidence.reclaimable:
+            if _by_traceback(bundle):
+                yield self._finding(evidence, bundle, "leaking")
+        known = {holder.id for bundle in evidence.reclaimable for holder in bundle.holders}
+        for bundle in evidence.perhaps:
+            if _by_traceback(bundle) and known.isdisjoint(h.id for h in bundle.holders):
+                yield self._finding(evidence, bundle, "advice")
+
+    def _finding(self, evidence: Evidence, bundle: Bundle, status: Status) -> Finding:
+        first = _first(bundle)
+        made = evidence.created(first)
+        subject = subject_of(bundle, first)
+        where = _where(bundle, first)
+        failed = f"cell {made.cell} failed" if made is not None else "an exception was kept"
+        return finding(
+            evidence, bundle, code=self.code, name=self.name, status=status, first=first,
+            title=f"a traceback keeps {where}",
+            why=f"{failed}: the exception keeps its frames, and they keep {where} "
+            f"({subject.type})",
+            fix=_fix(bundle),
+        )  # fmt: skip
+
+
+def _by_traceback(bundle: Bundle) -> bool:
+    return TRACEBACK in bundle.roots() or TRACEBACK in bundle.largest.via
+
+
+def _first(bundle: Bundle) -> Holder:
+    """Tell it from a stored exception's name, else from the interpreter's last exception."""
+    inside = [h for h in ordered(bundle.holders) if h.id in bundle.largest.holders]
+    by_rank = sorted(inside, key=lambda holder: (holder.root == TRACEBACK, holder.id))
+    values = [holder for holder in by_rank if holder.expr == "sys.last_value"]
+    return by_rank[0] if by_rank[0].root != TRACEBACK or not values else values[0]
+
+
+def _where(bundle: Bundle, first: Holder) -> str:
+    steps = path_of(bundle, first)
+    local = steps[-1].edge.lstrip(".")
+    return f"the local `{local}`" if local.isidentifier() else "the locals of its frames"
+
+
+def _fix(bundle: Bundle) -> str:
+    names = [h.expr for h in bundle.holders if h.root not in (TRACEBACK,)]
+    lines = []
+    if names:
+        stored = ", ".join(f"`{name}`" for name in names)
+        lines.append(f"keep the text of the exception, not the exception, in {stored}")
+        lines += deletions([h for h in bundle.holders if h.root == NAMESPACE])
+        if bundle.largest.path and bundle.largest.path[0].edge == ".__traceback__":
+            lines += [f"{name}.__traceback__ = None  # keeps the exception, drops its frames"
+                      for name in names]  # fmt: skip
+    lines += assignments([h for h in bundle.holders if h.root == TRACEBACK])
+    return "\n".join(lines)
