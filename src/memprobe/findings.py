@@ -209,6 +209,7 @@ class Report(Struct, kw_only=True):
     overhead: Overhead = field(default_factory=Overhead)
     holders: list[HolderRow] = field(default_factory=list)
     known: list[str] = field(default_factory=list)  # fingerprints left out: in the baseline
+    rules: dict[str, str] = field(default_factory=dict)  # code → name of the rules that were run
 
     @property
     def fails(self) -> bool:

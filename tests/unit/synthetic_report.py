@@ -23,6 +23,12 @@ from memprobe.findings import (
 MIB = 2**20
 GIB = 2**30
 
+RULES = {
+    "MP104": "traceback-retained",
+    "MP201": "output-history",
+    "MP202": "stale-variable",
+}
+
 
 def full_report() -> Report:
     """Return a notebook's report with one finding of each status."""
@@ -45,6 +51,7 @@ def full_report() -> Report:
         overhead=Overhead(
             cpu_seconds=0.42, cpu_share=0.0006, bytes=96 * 1024, pauses_ms=[12.0, 31.5, 28.2]
         ),
+        rules=RULES,
     )
 
 
@@ -54,7 +61,9 @@ def quiet_report() -> Report:
     summary.context, summary.program, summary.cells = "script", "etl.py", 0
     summary.ended, summary.status = "exit", 0
     summary.slope = summary.seconds_to_limit = None
-    return Report(recording=summary, account=Account(), overhead=Overhead(cpu_seconds=0.02))
+    return Report(
+        recording=summary, account=Account(), overhead=Overhead(cpu_seconds=0.02), rules=RULES
+    )
 
 
 def recording() -> RecordingSummary:
@@ -106,7 +115,7 @@ def output_history() -> Finding:
             PathStep(edge="[7]", type="pandas.DataFrame", cut=True),
         ],
         why="cell 7 ended in `df`: IPython keeps every displayed result, under 4 names",
-        fix="end the line with `;`, and let go of it now: `del Out[7], _7; _ = __ = None`",
+        fix="%xdel _7\ndel df",
         release=True,
         also=["MP202"],
         fingerprint="5b0c5b0c5b0c",
@@ -133,7 +142,8 @@ def traceback() -> Finding:
             PathStep(edge="features", type="numpy.ndarray"),
         ],
         why="cell 8 failed with ValueError, and IPython keeps the exception for %debug",
-        fix="`import sys; sys.last_value = sys.last_traceback = None`",
+        fix="keep the text of the exception, not the exception, in `errors`\n"
+        "import sys; sys.last_value = sys.last_traceback = None",
         fingerprint="0123456789ab",
     )
 
@@ -152,7 +162,7 @@ def stale_advice() -> Finding:
         reclaim=Reclaim(bytes=64 * MIB, low=50 * MIB, high=70 * MIB),
         created=Created(cell=3),
         path=[PathStep(edge="rows", type="list")],
-        fix="`del rows`",
+        fix="del rows",
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from memprobe.cli.baseline import leave_out
 from memprobe.cli.output import FAILED, FILE_WIDTH, columns, emit, wants_color, write_file
 from memprobe.config import Config
-from memprobe.errors import MemprobeError, NothingMeasured
+from memprobe.errors import MemprobeError, NothingMeasured, UsageError
 from memprobe.findings import Report
 
 FOUND = 1
@@ -51,6 +51,8 @@ def judge(paths: Iterable[str], config: Config, known: frozenset[str] = frozense
     for path in paths:
         try:
             verdict.reports.append(_report(path, config, known))
+        except UsageError:
+            raise  # it concerns all of them
         except MemprobeError as error:
             print_error(error)
             verdict.errors.append(error)

@@ -1,11 +1,12 @@
 """JUnit XML for CI: a test case for every finding, and one for every rule that found nothing.
 
-A case fails where the finding fails the gate; advice passes and says so in ``system-out``.
+A case fails where the finding fails the gate; advice passes and says so in ``system-out``. Where
+no snapshot was taken the rules had nothing to judge: their cases are skipped, not green.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
@@ -14,20 +15,17 @@ from memprobe.reporters.amounts import size
 from memprobe.reporters.phrases import gives, headline, holders, location, program
 from memprobe.reporters.printable import printable
 
-Rule = tuple[str, str]  # code, name
+
+def render(report: Report) -> str:
+    """Return one report as a JUnit document."""
+    return render_all([report])
 
 
-def render(report: Report, rules: Iterable[Rule] | None = None) -> str:
-    """Return one report as a JUnit document; ``rules`` are those that were run."""
-    return render_all([report], rules)
-
-
-def render_all(reports: Sequence[Report], rules: Iterable[Rule] | None = None) -> str:
+def render_all(reports: Sequence[Report]) -> str:
     """Return a JUnit document with one suite per report."""
-    known = list(_rules() if rules is None else rules)
     root = Element("testsuites", name="memprobe")
     for report in reports:
-        _suite(root, report, known)
+        _suite(root, report)
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + _text(root) + "\n"
 
@@ -36,18 +34,10 @@ def _text(root: Element) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _rules() -> list[Rule]:
-    try:
-        from memprobe.detectors import DETECTORS
-    except ImportError:
-        return []
-
-    return [(rule.code, rule.name) for rule in DETECTORS]
-
-
-def _suite(root: Element, report: Report, rules: list[Rule]) -> None:
+def _suite(root: Element, report: Report) -> None:
     found = {finding.code for finding in report.findings}
-    silent = [rule for rule in rules if rule[0] not in found]
+    silent = [(code, name) for code, name in report.rules.items() if code not in found]
+    blind = not report.recording.snapshots
     suite = SubElement(
         root,
         "testsuite",
@@ -55,13 +45,15 @@ def _suite(root: Element, report: Report, rules: list[Rule]) -> None:
         tests=str(len(report.findings) + len(silent)),
         failures=str(sum(finding.fails for finding in report.findings)),
         errors="0",
-        skipped="0",
+        skipped=str(len(silent) if blind else 0),
         time=f"{report.recording.wall or 0:.3f}",
     )
     for finding in report.findings:
         _finding(suite, finding, report)
     for code, name in silent:
-        SubElement(suite, "testcase", classname=code, name=f"{code} {name}", time="0")
+        case = SubElement(suite, "testcase", classname=code, name=f"{code} {name}", time="0")
+        if blind:
+            SubElement(case, "skipped", message="no snapshot was taken")
     SubElement(suite, "system-out").text = _told(report)
 
 
@@ -91,7 +83,7 @@ def _body(finding: Finding) -> str:
     lines = [
         ("held by", ", ".join(holders(finding))),
         ("why", printable(finding.why)),
-        ("fix", printable(finding.fix)),
+        *(("fix", printable(line)) for line in finding.fix.splitlines()),
         ("gives", gives(finding)),
     ]
     return "\n".join(f"{label}: {text}" for label, text in lines if text)

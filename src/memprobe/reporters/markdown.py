@@ -56,7 +56,7 @@ def _facts(finding: Finding) -> Iterator[tuple[str, str]]:
     edges = [step.edge for step in finding.path]
     yield "path", " → ".join(code(edge) for edge in edges) if len(edges) > 1 else ""
     yield "why", prose(finding.why)
-    yield "fix", prose(finding.fix)
+    yield "fix", "; then ".join(map(typed, finding.fix.splitlines()))
     yield "gives", escaped(phrases.gives(finding))
     yield "made in", escaped(phrases.place(finding.created))
     yield "last used", escaped(phrases.last_use(finding.last_used))
@@ -108,6 +108,11 @@ def code(text: str, *, cell: bool = False) -> str:
     fence = "`" * (longest + 1)
     pad = " " if longest else ""
     return f"{fence}{pad}{shown}{pad}{fence}"
+
+
+def typed(line: str) -> str:
+    """Return one line of a fix: a sentence where it marks its code itself, else code to type."""
+    return prose(line) if "`" in line else code(line)
 
 
 def prose(text: str) -> str:

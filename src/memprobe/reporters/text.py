@@ -98,8 +98,8 @@ def _rows(finding: Finding) -> Iterator[tuple[str, Text]]:
     if len(names) > 1:
         yield "held by", Text(f"{', '.join(names)} (all {len(names)} must go)")
     yield "why", prose(finding.why or finding.title)
-    if finding.fix:
-        yield "fix", prose(finding.fix, "green")
+    for position, line in enumerate(finding.fix.splitlines()):
+        yield "" if position else "fix", prose(line, "green")
     yield "gives", Text(phrases.gives(finding))
     yield "made in", Text(phrases.place(finding.created))
     yield "last used", Text(phrases.last_use(finding.last_used))
