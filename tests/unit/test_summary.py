@@ -162,7 +162,7 @@ def test_a_report_names_every_gap_with_its_reason(tmp_path: Path) -> None:
         *ramp(3, GIB, 0),
         line("snapshot", 4, unmeasured=[{"what": "polars frames", "why": "no adapter"}]),
         line("snapshot", 5, skipped="it would pause 900 ms"),
-        line("event", 6, event="cap", detail="64 MiB"),
+        line("event", 6, event="write-failed", detail="No space left on device"),
         b'{"kind":"gpu","t":1}\n',
         b'{"kind":"sam',
     ]
@@ -170,10 +170,19 @@ def test_a_report_names_every_gap_with_its_reason(tmp_path: Path) -> None:
     assert "cut off inside a line" in found["the end of the run"]
     assert "900 ms" in found["a part of the time"]
     assert found["polars frames"] == "no adapter"
-    assert "64 MiB" in found["the time after the size cap"]
+    assert "No space left" in found["records that could not be written"]
     assert "this version" in found["the driver's JVM"]
     assert "Spark caches, broadcasts and executors" in found
     assert "gpu" in found["part of the recording"]
+
+
+def test_a_recording_that_grew_near_its_cap_says_what_it_left_out(tmp_path: Path) -> None:
+    full = line("sample", 10, rss=1, cost={"cpu_ns": 1, "bytes": 750}, interval=2.0)
+    lines = [full, line("snapshot", 99), line("end", 100)]
+    why = gaps(tmp_path, *lines, cap=1000)["memory and cells in the last 90 s"]
+    assert "1000" in why
+    assert gaps(tmp_path, *lines, cap=2000) == {}
+    assert gaps(tmp_path, full, line("snapshot", 11), line("end", 12), cap=1000) == {}
 
 
 def test_without_spark_and_with_a_snapshot_and_an_end_nothing_is_missing(tmp_path: Path) -> None:

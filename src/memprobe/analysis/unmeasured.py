@@ -9,12 +9,18 @@ from memprobe.findings import NotMeasured, RecordingSummary
 from memprobe.recording.reader import Recording
 from memprobe.recording.schema import Event, Snapshot, Unmeasured
 
-# What the recorder says about itself, and how a reader understands it.
+# What a probe or the host says went wrong, and what a reader misses by it.
 EVENTS = {
-    "cap": ("the time after the size cap", "the recording reached its cap"),
-    "cap-reached": ("the time after the size cap", "the recording reached its cap"),
+    "snapshot-dropped": ("a snapshot", "it did not fit"),
+    "probe-error": ("a part of the time", "the probe met an error of its own"),
     "write-failed": ("records that could not be written", "writing the recording failed"),
 }
+
+# From three quarters of the cap on only snapshots and the end are written; a sample knows how
+# much was written before it, so the last one may stand a little below.
+CROWDED_SHARE = 0.74
+# Without a sample for so many intervals before the end, samples were left out.
+INTERVALS_WITHOUT_SAMPLE = 5
 
 SPARK_LIBRARIES = ("pyspark", "databricks-connect", "databricks")
 
@@ -25,6 +31,7 @@ def not_measured(recording: Recording, summary: RecordingSummary) -> list[NotMea
         *_ending(summary),
         *_snapshots(recording.snapshots),
         *_events(recording.events),
+        *_cap(recording),
         *_rows(recording),
         *_spark(recording, summary),
         *_skipped_lines(summary),
@@ -71,15 +78,30 @@ def _events(events: Iterable[Event]) -> Iterator[NotMeasured]:
             yield NotMeasured(what=what, why=f"{why}: {event.detail}" if event.detail else why)
 
 
+def _cap(recording: Recording) -> Iterator[NotMeasured]:
+    """Yield the time without samples after a recording grew near its size cap."""
+    cap = recording.header.cap
+    last = next((one for one in reversed(recording.samples) if one.cost is not None), None)
+    if last is None or last.cost is None or not cap or last.cost.bytes < CROWDED_SHARE * cap:
+        return
+    ends = [record.t for record in (recording.end, *recording.snapshots[-1:]) if record]
+    silent = (max(ends, default=last.t) - last.t) / 1e9
+    if silent > INTERVALS_WITHOUT_SAMPLE * (last.interval or recording.header.interval):
+        yield NotMeasured(
+            what=f"memory and cells in the last {silent:.0f} s",
+            why=f"the recording had grown near its cap of {cap} bytes",
+        )
+
+
 def _rows(recording: Recording) -> Iterator[NotMeasured]:
     """Yield what the last snapshot and the Spark readings themselves say they left out."""
-    last = taken(recording)[-1:]
-    rows: list[Unmeasured] = [row for snapshot in last for row in snapshot.unmeasured]
-    rows += [
-        row
-        for reading in (*recording.spark[-1:], *recording.jvm[-1:])
-        for row in reading.unmeasured
-    ]
+    rows: list[Unmeasured] = []
+    for snapshot in taken(recording)[-1:]:
+        rows += snapshot.unmeasured
+    for spark in recording.spark[-1:]:
+        rows += spark.unmeasured
+    for jvm in recording.jvm[-1:]:
+        rows += jvm.unmeasured
     for row in rows:
         yield NotMeasured(what=row.what, why=row.why)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from memprobe.findings import (
     Created,
     Finding,
@@ -32,17 +34,15 @@ ROOTS = {
 }
 
 ENDINGS = {
-    "exit": "it exited",
-    "exec": "it replaced itself (exec)",
+    "exit": "exited",
+    "signal": "killed",
+    "exec": "replaced by exec",
     "detach": "detached",
-    "detached": "detached",
-    "interrupt": "stopped with Ctrl-C",
     "stop": "stopped",
-    "lease": "the last client was gone",
-    "restart": "the kernel restarted",
-    "died": "the kernel died",
-    "killed": "it was killed",
-    "duration": "the asked time was over",
+    "lease-expired": "left: no client any more",
+    "probe-left": "the probe left",
+    "kernel-died": "the kernel died or restarted",
+    "gone": "the process was gone",
     "cut off": "cut off",
 }
 
@@ -141,8 +141,15 @@ def ending(recording: RecordingSummary) -> str:
     """Return how the recording ended, with the status or signal of a process that did."""
     text = ENDINGS.get(recording.ended, printable(recording.ended).replace("-", " "))
     if recording.signal is not None:
-        return f"{text}, signal {recording.signal}"
+        return f"{text} by {_signal(recording.signal)}"
     return f"{text}, status {recording.status}" if recording.status is not None else text
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def facts(recording: RecordingSummary) -> list[str]:
