@@ -14,6 +14,8 @@ FIND    = for p in $(CHOICE); do \
 	2>/dev/null && echo $$p && break; done
 PYTHON ?= $(shell $(FIND))
 
+PYENV  := $(or $(PYENV_ROOT),$(HOME)/.pyenv)
+
 # What the demo's notebook needs beside memprobe itself.
 DEMO_NEEDS := ipykernel pandas
 
@@ -21,13 +23,14 @@ DEMO_NEEDS := ipykernel pandas
 READY_DEMO := $(VENV)/.ready-demo
 READY_DEV  := $(VENV)/.ready-dev
 
-.PHONY: help demo test lint test-matrix clean
+.PHONY: help demo test lint accuracy test-matrix clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo         watch memprobe find a leak in a live notebook kernel'
 	@echo 'make test         everything a change must pass: lint, then all tests'
 	@echo 'make lint         ruff and mypy'
+	@echo 'make accuracy     run every labelled scenario, write reports/accuracy.md'
 	@echo 'make test-matrix  the tests on every Python from 3.10 to 3.13 that is installed'
 	@echo 'make clean        remove .venv and everything that was built'
 
@@ -42,13 +45,17 @@ lint: $(READY_DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+accuracy: $(READY_DEV)
+	$(BIN)/python scenarios/harness.py
+
 # One virtual environment per version, inside .venv; a missing version is said, not failed.
 test-matrix:
-	@tested=0; for v in 3.10 3.11 3.12 3.13; do \
-	  python$$v -c 'import venv, ensurepip' 2>/dev/null \
-	    || { echo "== Python $$v is not installed: skipped"; continue; }; \
-	  echo "== Python $$v"; \
-	  $(MAKE) --no-print-directory pytest PYTHON=python$$v VENV=.venv/matrix-$$v || exit 1; \
+	@tested=0; for v in 3.10 3.11 3.12 3.13; do found=; \
+	  for p in python$$v $(PYENV)/versions/$$v.*/bin/python$$v; do \
+	    "$$p" -c 'import venv, ensurepip' 2>/dev/null && found=$$p && break; done; \
+	  test -n "$$found" || { echo "== Python $$v is not installed: skipped"; continue; }; \
+	  echo "== Python $$v: $$found"; \
+	  $(MAKE) --no-print-directory pytest PYTHON="$$found" VENV=.venv/matrix-$$v || exit 1; \
 	  tested=$$((tested + 1)); \
 	done; test $$tested -gt 0 || { echo 'error: no Python from 3.10 to 3.13 found'; exit 2; }
 

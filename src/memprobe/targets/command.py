@@ -41,7 +41,7 @@ def resolve(arguments: tuple[str, ...]) -> Command:
         raise UsageError(
             "nothing to run",
             remedy="name a script, a module or a command: memprobe run etl.py",
-            docs="run.md",
+            docs="verbs/run.md",
         )
     first, *rest = arguments
     if first.startswith("-m") and first != "--":
@@ -58,14 +58,14 @@ def check_readable(path: str) -> None:
             f"cannot run {path}",
             cause="no such file",
             remedy="check the name; it is looked up from " + os.getcwd(),
-            docs="run.md",
+            docs="verbs/run.md",
         )
     if not os.access(path, os.R_OK):
         raise TargetError(
             f"cannot run {path}",
             cause="permission denied",
             remedy=f"make it readable: chmod u+r {path}",
-            docs="run.md",
+            docs="verbs/run.md",
         )
 
 
@@ -75,7 +75,7 @@ def _module(name: str, rest: list[str]) -> Command:
             raise UsageError(
                 "-m needs the name of a module",
                 remedy="memprobe run -m package.module",
-                docs="run.md",
+                docs="verbs/run.md",
             )
         name, *rest = rest
     return Command((sys.executable, "-m", name, *rest), name, len(rest), direct=True)
@@ -106,11 +106,11 @@ def _not_runnable(name: str) -> TargetError:
             f"cannot run {name}",
             cause="no such file, and no such command on PATH",
             remedy="check the name; a script's name ends in .py, a module follows -m",
-            docs="run.md",
+            docs="verbs/run.md",
         )
     return TargetError(
         f"cannot run {name}",
         cause="it is a directory without __main__.py" if os.path.isdir(name) else "not executable",
         remedy=f"for a Python program: memprobe run python {name}",
-        docs="run.md",
+        docs="verbs/run.md",
     )

@@ -96,7 +96,7 @@ class ScriptRun:
                 f"cannot run {self._command.line[0]}",
                 cause=cause.lower(),
                 remedy="check that it is a program for this machine",
-                docs="run.md",
+                docs="verbs/run.md",
             ) from error
         return self._process
 

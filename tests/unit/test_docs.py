@@ -1,0 +1,77 @@
+"""The documentation agrees with the code: pages exist, options and settings are all in them."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import pytest
+
+from memprobe.cli import VERBS
+from memprobe.config import Config
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
+PAGE = re.compile(r"[\w./-]+\.md")
+
+
+def named_pages() -> Iterator[tuple[str, str]]:
+    """Yield each page that an error names: ``docs="page.md"`` or a constant that holds one."""
+    for source in sorted((ROOT / "src").rglob("*.py")):
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.Constant) and PAGE.fullmatch(str(node.value)):
+                yield source.name, str(node.value)
+
+
+def test_every_page_that_an_error_names_exists() -> None:
+    found = list(named_pages())
+    assert len(found) > 5
+    assert [each for each in found if not (DOCS / each[1]).is_file()] == []
+
+
+def pages() -> list[Path]:
+    return [*DOCS.rglob("*.md"), *ROOT.glob("*.md")]
+
+
+def test_no_link_between_pages_is_broken() -> None:
+    broken = [
+        f"{page.relative_to(ROOT)} → {target}"
+        for page in pages()
+        for target in LINK.findall(page.read_text())
+        if "://" not in target and not (page.parent / target).exists()
+    ]
+    assert broken == []
+
+
+def options(verb: str) -> set[str]:
+    try:
+        command = importlib.import_module(f"memprobe.cli.{verb}").command
+    except ModuleNotFoundError:
+        pytest.skip(f"memprobe {verb} is not part of this build")
+    declared = (each for each in command.params if isinstance(each, click.Option))
+    return {name for option in declared if not option.hidden for name in option.opts}
+
+
+@pytest.mark.parametrize("verb", list(VERBS))
+def test_a_verbs_page_has_a_row_for_every_option_and_for_no_other(verb: str) -> None:
+    page = (DOCS / "verbs" / f"{verb}.md").read_text()
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `-")]
+    documented = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", " ".join(rows)))
+    assert documented == options(verb)
+
+
+def test_every_setting_is_documented_with_its_name() -> None:
+    page = (DOCS / "configuration.md").read_text()
+    rows = re.findall(r"^\| `([a-z-]+)`", page, re.M)
+    assert rows == [field.name.replace("_", "-") for field in fields(Config)]
+
+
+def test_the_changelog_names_every_verb() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert [verb for verb in VERBS if f"memprobe {verb}`" not in text and verb != "demo"] == []
