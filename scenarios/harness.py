@@ -3,6 +3,7 @@
     python scenarios/harness.py                      all of them → reports/accuracy.md
     python scenarios/harness.py --only output-view   programs whose name holds this text
     python scenarios/harness.py --no-fix             without executing the fixes
+    python scenarios/harness.py --attach             attach to finished notebooks from outside
 
 Exits with 1 where anything is wrong: a false positive, a miss, a wrong holder, bytes outside a
 scenario's tolerance, a program without a report, a scenario that is labelled wrong.
@@ -53,10 +54,10 @@ def choose(only: list[str]) -> tuple[list[Case], list[str]]:
     return chosen, skipped
 
 
-def judge_case(case: Case, *, with_fix: bool) -> Verdict:
+def judge_case(case: Case, options: argparse.Namespace) -> Verdict:
     """Run and judge one program, and execute its fix."""
-    verdict = runner.run(case)
-    if with_fix and case.leaky and case.notebook:
+    verdict = runner.run(case, attach=options.attach)
+    if options.fix and case.leaky and case.notebook:
         fix.measure(verdict)
     return verdict
 
@@ -64,7 +65,7 @@ def judge_case(case: Case, *, with_fix: bool) -> Verdict:
 def _run_all(chosen: list[Case], options: argparse.Namespace) -> list[Verdict]:
     verdicts = []
     with ThreadPoolExecutor(options.jobs) as pool:
-        for verdict in pool.map(lambda case: judge_case(case, with_fix=options.fix), chosen):
+        for verdict in pool.map(lambda case: judge_case(case, options), chosen):
             print(_line(verdict), file=sys.stderr, flush=True)
             verdicts.append(verdict)
     return verdicts
@@ -77,8 +78,8 @@ def _line(verdict: Verdict) -> str:
 
 
 def _write(text: str, options: argparse.Namespace) -> None:
-    """Write the page; a part of the programs is no result, and is only printed."""
-    target = options.output or (None if options.only else REPORT)
+    """Write the page; a part of the programs is only printed."""
+    target = options.output or (None if options.only or options.attach else REPORT)
     if target is None:
         print(text)
         return
@@ -92,6 +93,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("-j", "--jobs", type=int, default=1, metavar="N")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE")
     parser.add_argument("--no-fix", dest="fix", action="store_false")
+    parser.add_argument("--attach", action="store_true")
     return parser.parse_args(arguments)
 
 

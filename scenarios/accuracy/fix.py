@@ -1,4 +1,4 @@
-"""Execute a scenario's fix in a fresh kernel and measure what comes back.
+"""Execute fixes in a fresh kernel and measure what comes back.
 
 No part of memprobe takes part: the notebook runs in a plain kernel, and the process's resident
 memory is read before and after the fix, each time after a collection and a ``malloc_trim``, so
@@ -7,16 +7,10 @@ that what was freed has really been returned to the system.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import nbformat
-from jupyter_client.manager import start_new_kernel
-
 from .judge import Verdict
-
-PATIENCE = 120  # seconds for one cell
+from .kernel import CellFailed, execute, kernel, run_cells
 
 MEASURE = """
 def _measure():
@@ -35,58 +29,29 @@ del _measure
 """
 
 
-class CellFailed(Exception):
-    """A cell raised that was not marked so, or the reverse."""
-
-
 def measure(verdict: Verdict) -> None:
-    """Run the leaky notebook and its fix; note the bytes that came back, or the trouble."""
-    case = verdict.case
-    book = nbformat.read(case.path, as_version=4)
+    """Execute the scenario's own fix, and what the findings told the user to type.
+
+    Notes the bytes that came back of each, or the trouble.
+    """
     try:
-        with kernel() as client:
-            for cell in (cell for cell in book.cells if cell.cell_type == "code"):
-                execute(
-                    client, cell.source, fails="raises-exception" in cell.metadata.get("tags", ())
-                )
-            before = resident(client)
-            execute(client, case.scenario.fix)
-            verdict.measured = before - resident(client)
+        verdict.measured = given_back(verdict, verdict.case.scenario.fix)
+        advice = "\n".join(dict.fromkeys(found.fix for found in verdict.found if found.fix))
+        if advice and not verdict.missed:
+            verdict.advised = given_back(verdict, advice)
     except (CellFailed, TimeoutError) as trouble:
         verdict.fix_trouble = str(trouble)
 
 
-@contextmanager
-def kernel() -> Iterator[Any]:
-    """Start a kernel and give its client; the kernel ends with the block."""
-    manager, client = start_new_kernel(kernel_name="python3")
-    try:
-        yield client
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
+def given_back(verdict: Verdict, lines: str) -> int:
+    """Run the notebook and one more cell with ``lines``; return the bytes that it gave back."""
+    with kernel() as client:
+        run_cells(client, verdict.case.path)
+        before = resident(client)
+        execute(client, lines)
+        return before - resident(client)
 
 
 def resident(client: Any) -> int:
     """Return the kernel's resident bytes, freed memory returned to the system first."""
     return int(execute(client, MEASURE, counts=False))
-
-
-def execute(client: Any, source: str, *, fails: bool = False, counts: bool = True) -> str:
-    """Run one cell and return what it printed; ``counts``: as a cell with a number.
-
-    Raises ``CellFailed`` where it raises and should not, or should and does not.
-    """
-    printed: list[str] = []
-
-    def keep(message: dict[str, Any]) -> None:
-        if message["msg_type"] == "stream" and message["content"]["name"] == "stdout":
-            printed.append(message["content"]["text"])
-
-    reply = client.execute_interactive(
-        source, timeout=PATIENCE, store_history=counts, output_hook=keep
-    )["content"]
-    if (reply["status"] == "error") != fails:
-        said = reply.get("ename", "no error")
-        raise CellFailed(f"{said} in {source.strip().splitlines()[0]!r}")
-    return "".join(printed)

@@ -23,6 +23,7 @@ class Found:
     expected: Expected
     holders: tuple[str, ...]
     predicted: int  # bytes
+    fix: str = ""  # what the report tells the user to type
 
     @property
     def exact(self) -> bool:
@@ -50,7 +51,8 @@ class Verdict:
     false: list[str] = field(default_factory=list)  # "MP202 orders" each
     broken: str | None = None  # why there was no report to judge
     seconds: float = 0.0
-    measured: int | None = None  # bytes that the executed fix gave back
+    measured: int | None = None  # bytes that the scenario's executed fix gave back
+    advised: int | None = None  # bytes that the report's own fix gave back, executed
     fix_trouble: str | None = None
 
     @property
@@ -78,12 +80,21 @@ class Verdict:
         return sum(one.bytes for one in self.case.expected) / self.measured - 1
 
     @property
+    def useless_advice(self) -> bool:
+        """Whether the report's own fix, executed, gave clearly less back than is to be had."""
+        known = sum(one.bytes for one in self.case.expected)
+        return self.advised is not None and self.advised < known * 0.9
+
+    @property
     def good(self) -> bool:
         """Whether nothing is wrong with the report or the scenario's own label."""
         troubles = (self.missed, self.false, self.broken, self.wrong_holders, self.off)
-        return not any(troubles) and not self.fix_trouble and not self._mislabelled()
+        sound = not self.fix_trouble and not self.mislabelled and not self.useless_advice
+        return sound and not any(troubles)
 
-    def _mislabelled(self) -> bool:
+    @property
+    def mislabelled(self) -> bool:
+        """Whether the scenario's own fix does not give back what the scenario says."""
         error = self.label_error
         worst = max((one.tolerance for one in self.case.expected), default=0.0)
         return error is not None and abs(error) > worst
@@ -102,7 +113,14 @@ def judge(case: Case, report: dict[str, Any]) -> Verdict:
             verdict.missed.append(expected)
             continue
         left.remove(finding)
-        verdict.found.append(Found(expected, tuple(holders(finding)), finding["reclaim"]["bytes"]))
+        verdict.found.append(
+            Found(
+                expected,
+                tuple(holders(finding)),
+                finding["reclaim"]["bytes"],
+                finding.get("fix", ""),
+            )
+        )
     verdict.false = [_short(finding) for finding in left if _is_false(case, finding)]
     return verdict
 

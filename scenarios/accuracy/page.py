@@ -84,10 +84,10 @@ def troubles(verdict: Verdict) -> Iterator[str]:
         yield f"{found.expected.code} predicts {_mb(found.predicted)}, {_signed(found.error)} off"
     if verdict.fix_trouble:
         yield f"the fix could not be executed: {verdict.fix_trouble}"
-    if verdict.label_error is not None and verdict.measured:
-        worst = max(one.tolerance for one in verdict.case.expected)
-        if abs(verdict.label_error) > worst:
-            yield f"mislabelled: the fix gave {_mb(verdict.measured)} back"
+    if verdict.mislabelled:
+        yield f"mislabelled: the scenario's fix gave {_mb(verdict.measured)} back"
+    if verdict.useless_advice:
+        yield f"the report's own fix gave only {_mb(verdict.advised)} back"
 
 
 def _leaky_table(verdicts: list[Verdict]) -> Iterator[str]:
@@ -95,8 +95,8 @@ def _leaky_table(verdicts: list[Verdict]) -> Iterator[str]:
         return
     yield "## Leaky programs"
     yield ""
-    yield "| program | expected | found | holders | known | predicted | fix gave | error | seconds |"
-    yield "|---|---|---|---|---|---|---|---|---|"
+    yield "| program | expected | found | holders | known | predicted | fix gave | report's fix gave | error | seconds |"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
     for verdict in verdicts:
         yield "| " + " | ".join(_leaky_cells(verdict)) + " |"
     yield ""
@@ -113,7 +113,8 @@ def _leaky_cells(verdict: Verdict) -> list[str]:
         exact if verdict.found else "–",
         _mb(sum(one.bytes for one in expected)),
         _mb(sum(one.predicted for one in verdict.found)) if verdict.found else "–",
-        _mb(verdict.measured) if verdict.measured is not None else "–",
+        _mb(verdict.measured),
+        _mb(verdict.advised),
         _signed(error) if error is not None else "–",
         f"{verdict.seconds:.0f}",
     ]
@@ -156,5 +157,5 @@ def _signed(share: float) -> str:
     return f"{share * 100:+.1f} %"
 
 
-def _mb(size: int) -> str:
-    return f"{size / 1e6:.1f} MB"
+def _mb(size: int | None) -> str:
+    return "–" if size is None else f"{size / 1e6:.1f} MB"

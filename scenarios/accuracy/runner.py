@@ -1,4 +1,8 @@
-"""Run one program under ``memprobe run`` as a user would, and read its report."""
+"""Measure one program as a user would, and read its report.
+
+Either ``memprobe run`` around the program, or, for a notebook, a plain kernel that has run all
+cells before ``memprobe attach`` comes from outside.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from .judge import Verdict, judge
+from .kernel import CellFailed, kernel, run_cells
 from .scenario import Case
 
 PATIENCE = 300  # seconds for one program; they take about ten
+ATTACHED = "2"  # seconds
 REPORTED = (0, 1)  # exit codes of `memprobe report` with a report on stdout
 
 
@@ -22,25 +28,42 @@ class Broken(Exception):
     """There is no report to judge, and why."""
 
 
-def run(case: Case) -> Verdict:
-    """Run the case's program recorded, report, judge. Never raises."""
+def run(case: Case, *, attach: bool = False) -> Verdict:
+    """Measure the case's program, report, judge. Never raises."""
     start = time.monotonic()
+    record = attached if attach and case.notebook else recorded
     try:
         with tempfile.TemporaryDirectory(prefix="memprobe-scenario-") as folder:
-            verdict = judge(case, report_of(case.path, Path(folder)))
-    except Broken as trouble:
+            recording = Path(folder) / "scenario.memprobe"
+            record(case.path, recording)
+            verdict = judge(case, report_of(recording))
+    except (Broken, CellFailed, TimeoutError) as trouble:
         verdict = Verdict(case, broken=str(trouble))
     verdict.seconds = time.monotonic() - start
     return verdict
 
 
-def report_of(program: Path, folder: Path) -> dict[str, Any]:
-    """Return the report of one recorded run as ``memprobe report`` prints it in JSON."""
-    recording = folder / "scenario.memprobe"
-    done = memprobe(["run", "-o", str(recording), "--quiet", str(program)], folder)
+def recorded(program: Path, recording: Path) -> None:
+    """Run the program under ``memprobe run``. Raises ``Broken`` where it does not end well."""
+    done = memprobe(["run", "-o", str(recording), "--quiet", str(program)], recording.parent)
     if done.returncode:
         raise Broken(f"memprobe run ended with {done.returncode}: {_last_line(done.stderr)}")
-    done = memprobe(["report", str(recording), "--output-format", "json"], folder)
+
+
+def attached(notebook: Path, recording: Path) -> None:
+    """Run the notebook in a plain kernel, then attach to it for a moment from outside."""
+    with kernel() as client:
+        run_cells(client, notebook)
+        line = ["attach", client.connection_file, "-o", str(recording), "--quiet"]
+        done = memprobe([*line, "--duration", ATTACHED], recording.parent)
+    if done.returncode not in REPORTED:
+        raise Broken(f"memprobe attach ended with {done.returncode}: {_last_line(done.stderr)}")
+
+
+def report_of(recording: Path) -> dict[str, Any]:
+    """Return the report as ``memprobe report`` prints it in JSON."""
+    line = ["report", str(recording), "--output-format", "json"]
+    done = memprobe(line, recording.parent)
     if done.returncode not in REPORTED:
         raise Broken(f"memprobe report ended with {done.returncode}: {_last_line(done.stderr)}")
     report: dict[str, Any] = json.loads(done.stdout)
