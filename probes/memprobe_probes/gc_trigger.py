@@ -10,19 +10,19 @@ user's signal handler raised there is raised again in the user's code.
 
 from __future__ import annotations
 
-import _signal
 import gc
 import operator
-import sys
 import time
 from _thread import interrupt_main
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from itertools import chain, repeat
-from types import TracebackType
 from typing import Any
 
+from .user_signals import Held, behind
+
 Clock = Callable[[], float]
+AFTER_ERROR = 1.0  # seconds
 
 
 class GcTrigger:
@@ -65,45 +65,24 @@ class GcTrigger:
         return partial(max, key=partial(next, steps))
 
     def _run(self) -> Generator[int, None, None]:
-        lost: tuple[int, ...] = ()
+        came: tuple[int, ...] = ()
         while True:
             try:
-                # Between the next two lines and the C code above no bytecode looks at signals.
-                self._turn[0] = self._runner
-                yield None in map(interrupt_main, lost)  # type: ignore[misc]
-                lost = ()
-                self._due[0] = self._clock() + self._work()
+                # The jump back looks at signals too: this loop belongs inside the try.
+                while True:
+                    # From here to the C code above nothing does: the user's handler runs, and
+                    # raises, in the user's code.
+                    self._turn[0] = self._runner
+                    yield 0 in map(interrupt_main, came)  # type: ignore[arg-type]
+                    came = ()
+                    held = Held()
+                    try:
+                        pause = self._work()
+                    finally:
+                        came = held.release()
+                    self._due[0] = self._clock() + pause
             except GeneratorExit:
                 raise
             except BaseException as error:
-                lost = _signal_behind(error)
-                self._due[0] = max(self._due[0], self._clock() + 1.0)
-                del error
-
-
-def _signal_behind(error: BaseException) -> tuple[int, ...]:
-    """Return the signal whose handler raised ``error``, as a tuple of none or one number."""
-    codes = set(_codes(error.__traceback__))
-    for number in _signal.valid_signals():
-        handler = _signal.getsignal(number)
-        if handler is _signal.default_int_handler:
-            if isinstance(error, KeyboardInterrupt):
-                return (number,)
-        elif callable(handler) and _code(handler) in codes:
-            return (number,)
-    return ()
-
-
-def _codes(step: TracebackType | None) -> Iterator[Any]:
-    while step is not None:
-        yield step.tb_frame.f_code
-        step = step.tb_next
-
-
-def _code(handler: Any) -> Any:
-    while isinstance(handler, partial):
-        handler = handler.func
-    handler = getattr(handler, "__func__", handler)
-    if not hasattr(handler, "__code__"):
-        handler = getattr(type(handler), "__call__", handler)
-    return getattr(handler, "__code__", sys)
+                came += behind(error)
+                self._due[0] = self._clock() + AFTER_ERROR

@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from . import bootstrap
+from .descriptors import close_own, identity, out_of_the_way
 from .gc_trigger import GcTrigger
 
 
@@ -31,12 +32,13 @@ class ScriptWatch:
     """Takes samples and snapshots when they are due, and the last ones at exit."""
 
     def __init__(self, probe: Any, interval: float, alive: str) -> None:
-        self._probe = probe
+        self._probe: Any = probe
         self._interval = interval
         self._owner = os.getpid()
         self._trigger = GcTrigger(self._measure)
         # Held open and never written: when it closes, the host sees an exit or an exec.
-        self._alive = os.open(alive, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._alive = out_of_the_way(os.open(alive, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+        self._fifo = identity(self._alive)
 
     def begin(self) -> None:
         """Arm, unless this interpreter has no GIL: the trigger relies on it."""
@@ -48,13 +50,13 @@ class ScriptWatch:
         try:
             self._trigger.disarm()
             bootstrap.forked_child()
-            os.close(self._alive)
+            close_own(self._alive, self._fifo)
         except BaseException:
             pass
 
     def finish(self) -> None:
         """At exit, after the program's own handlers and before anything is torn down."""
-        if os.getpid() != self._owner or bootstrap.active() is not self._probe:
+        if os.getpid() != self._owner or bootstrap.active() is None:
             return
         try:
             self._trigger.disarm()

@@ -6,6 +6,7 @@ Any interpreter may read this file, old ones too: plain syntax only, and nothing
 not loaded already.
 """
 
+# mypy: allow-untyped-defs, allow-untyped-calls
 import os
 import sys
 
@@ -20,7 +21,7 @@ def _take_back(here):
     text = os.environ.pop(VARIABLE, "")
     sys.path[:] = [entry for entry in sys.path if entry != here]
     sys.path_importer_cache.pop(here, None)
-    parent, was_set, folder = (text.split(":", 2) + ["", "", ""])[:3]
+    parent, was_set, folder = (text + "::").split(":", 2)
     left = _without(os.environ.get("PYTHONPATH", ""), here)
     if left is not None:
         os.environ["PYTHONPATH"] = left
@@ -28,7 +29,7 @@ def _take_back(here):
         os.environ["PYTHONPATH"] = ""
     else:
         os.environ.pop("PYTHONPATH", None)
-    return folder or None, int(parent or "0")
+    return folder.rstrip(":") or None, int(parent or "0")
 
 
 def _without(search_path, here):
@@ -73,6 +74,8 @@ def _start(folder, here):
     package = os.path.dirname(here)
     if "memprobe_probes" not in sys.modules:
         spec = PathFinder.find_spec("memprobe_probes", [os.path.dirname(package)])
+        assert spec is not None
+        assert spec.loader is not None
         module = type(sys)("memprobe_probes")
         module.__spec__ = spec
         module.__path__ = [package]
@@ -81,7 +84,6 @@ def _start(folder, here):
         module.__package__ = "memprobe_probes"
         sys.modules["memprobe_probes"] = module
         spec.loader.exec_module(module)
-        sys.path_importer_cache.pop(os.path.dirname(package), None)
     from memprobe_probes import script
 
     script.start(folder)
@@ -93,12 +95,15 @@ def _main():
     if folder is None or sys.version_info < (3, 10) or not _claim(folder, parent):
         return
     loaded = set(sys.modules)
+    searched = set(sys.path_importer_cache)
     try:
         _start(folder, here)
     except BaseException as error:
         _report(folder, error)
     finally:
         _forget(set(sys.modules) - loaded)
+        for place in set(sys.path_importer_cache) - searched:
+            del sys.path_importer_cache[place]
 
 
 def _forget(names):
@@ -121,4 +126,4 @@ _main()
 # The user's own sitecustomize, by the ordinary machinery. There is none: the ImportError is what
 # ``site`` expects then, and it leaves no module behind.
 del sys.modules["sitecustomize"]
-import sitecustomize  # noqa: E402, F401
+import sitecustomize  # type: ignore[import-not-found]  # noqa: E402, F401

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,10 +129,9 @@ def _tell(outcome: Outcome) -> None:
 
 
 def _say(line: str) -> None:
-    try:
+    # stderr may be gone; the target's status is what counts.
+    with suppress(OSError, ValueError):
         print(line, file=sys.stderr, flush=True)
-    except (OSError, ValueError):
-        pass  # stderr is gone; the target's status is what counts
 
 
 def _report(

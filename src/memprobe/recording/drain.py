@@ -69,6 +69,7 @@ class Drain:
 
     def _read(self, line: bytes) -> Record | None:
         try:
-            return self._decode(line)
+            record: Record = self._decode(line)
         except msgspec.MsgspecError:
             return None
+        return record

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -101,10 +101,9 @@ class ChildSignals:
         self._send(signal.SIGCONT)
 
     def _send(self, number: int) -> None:
-        try:
+        # Gone, or it has become another user: not ours to tell.
+        with suppress(ProcessLookupError, PermissionError):
             os.kill(self._pid, number)
-        except (ProcessLookupError, PermissionError):
-            pass  # gone, or it has become another user: not ours to tell
 
 
 @contextmanager

@@ -1,0 +1,13 @@
+"""A script whose neighbours have the names of library modules."""
+
+import importlib
+import sys
+
+import contextlib
+import json
+import tempfile
+import typing
+
+print(json.WHO, typing.WHO, contextlib.WHO, tempfile.WHO)
+print(sorted(name for name in sys.modules if name in ("random", "shutil", "ast", "importlib.util")))
+print(hasattr(importlib, "util"), hasattr(importlib, "machinery"))

@@ -1,0 +1,87 @@
+"""Run a program with and without memprobe, and read what both did."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import memprobe
+import memprobe_probes
+from memprobe.recording.reader import Recording, read
+
+
+PROGRAMS = Path(__file__).parent / "programs"
+PLACES = [str(Path(package.__file__).parents[1]) for package in (memprobe, memprobe_probes)]
+# By path and not by PYTHONPATH: the target's environment must be the bare one.
+HOST = f"import sys; sys.path[:0] = {PLACES!r}; from memprobe.cli import main; sys.exit(main())"
+TIMEOUT = 60
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """Everything a caller sees of a finished program. ``status`` is a shell's: 128+n."""
+
+    stdout: str
+    stderr: str
+    status: int
+
+
+def bare_environment(**more: str | None) -> dict[str, str]:
+    """Return this environment without what concerns Python, changed by ``more``."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    env["PYTHONDONTWRITEBYTECODE"] = "1"
+    for name, value in more.items():
+        if value is None:
+            env.pop(name, None)
+        else:
+            env[name] = value
+    return env
+
+
+def memprobe_run(recording: Path, *target: str, options: tuple[str, ...] = ("-q",)) -> list[str]:
+    """Return the command line ``memprobe run … TARGET``."""
+    return [sys.executable, "-c", HOST, "run", "-o", str(recording), *options, *target]
+
+
+def behave(line: list[str], *, stdin: str = "", env: dict[str, str], cwd: Path) -> Behaviour:
+    """Run ``line`` to its end."""
+    done = subprocess.run(
+        line, input=stdin, env=env, cwd=cwd, capture_output=True, text=True, timeout=TIMEOUT
+    )
+    status = done.returncode if done.returncode >= 0 else 128 - done.returncode
+    return Behaviour(done.stdout, done.stderr, status)
+
+
+def both(
+    tmp_path: Path,
+    *target: str,
+    stdin: str = "",
+    cwd: Path = PROGRAMS,
+    python: str = sys.executable,
+    **variables: str | None,
+) -> tuple[Behaviour, Behaviour, Recording]:
+    """Run Python with ``target`` alone and under memprobe; return both and the recording.
+
+    Another ``python`` than this one is run as an "other command", which need not have memprobe.
+    """
+    env = bare_environment(**variables)
+    path = tmp_path / f"{len(list(tmp_path.iterdir()))}.memprobe"
+    own = () if python == sys.executable else (python,)
+    alone = behave([python, *target], stdin=stdin, env=env, cwd=cwd)
+    recorded = behave(memprobe_run(path, *own, *target), stdin=stdin, env=env, cwd=cwd)
+    return alone, recorded, read(path)
+
+
+def was_probed(recording: Recording) -> bool:
+    """Whether a probe was in the target: only a probe knows the interpreter."""
+    return bool(recording.header.python)
+
+
+def without_addresses(seen: Behaviour) -> Behaviour:
+    """Return ``seen`` without the addresses of objects, which differ from run to run."""
+    stdout, stderr = (re.sub(r" at 0x[0-9a-f]+", "", text) for text in (seen.stdout, seen.stderr))
+    return Behaviour(stdout, stderr, seen.status)
