@@ -68,7 +68,7 @@ def recording(tmp_path: Path) -> Path:
     return write(
         tmp_path / "quiet.memprobe",
         header(program="etl.ipynb"),
-        *ramp(20, 1 << 28, 0),
+        *ramp(20, 1 << 28, 1 << 22),
         snapshot,
         line("end", 21, reason="exit", status=0),
     )

@@ -14,6 +14,8 @@ BLOCKS = " ▁▂▃▄▅▆▇█"
 ROWS = 4
 LABEL = 12
 FEWEST_POINTS = 3
+# Below this share of the highest point the picture would be a wall without a window.
+STEADY = 0.05
 
 # From this share of the limit on the chart reaches up to the limit; below, up to the peak.
 LIMIT_IN_SIGHT = 0.5
@@ -22,9 +24,9 @@ NEAR = 0.75
 
 
 def chart(recording: RecordingSummary, width: int) -> Iterator[Text]:
-    """Yield the chart's lines for ``width`` columns; nothing for fewer than three samples."""
+    """Yield the chart's lines for ``width`` columns; nothing where memory hardly moved."""
     points = recording.timeline
-    if len(points) < FEWEST_POINTS:
+    if len(points) < FEWEST_POINTS or _is_steady(recording):
         return
     highest = max(y for _, y in points) or 1.0
     limit = recording.limit
@@ -60,7 +62,8 @@ def columns(
 
 def numbers(recording: RecordingSummary) -> list[Text]:
     """Return RSS, peak, limit and slope, each as one part of a line."""
-    parts = [Text.assemble("RSS ", (size(recording.rss), "bold"))]
+    steady = " (steady)" if _is_steady(recording) else ""
+    parts = [Text.assemble("RSS ", (size(recording.rss), "bold"), steady)]
     if recording.peak is not None:
         parts.append(Text(f"peak {size(recording.peak)}"))
     if recording.limit is not None:
@@ -68,6 +71,13 @@ def numbers(recording: RecordingSummary) -> list[Text]:
     if recording.slope is not None:
         parts.append(_slope(recording, recording.slope))
     return parts
+
+
+def _is_steady(recording: RecordingSummary) -> bool:
+    levels = [value for _, value in recording.timeline]
+    if len(levels) < FEWEST_POINTS:
+        return False
+    return max(levels) - min(levels) < STEADY * max(levels)
 
 
 def _limit(recording: RecordingSummary, limit: int) -> Text:

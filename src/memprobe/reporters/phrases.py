@@ -88,12 +88,16 @@ def location(finding: Finding, recording: RecordingSummary) -> str:
     return f"{name}:{created.line}" if created.line else name
 
 
-def place(created: Created | None) -> str:
-    """Return ``cell 7:1``, ``etl.py:41`` or an empty text where it is not known."""
+def place(created: Created | None, *, brief: bool = False) -> str:
+    """Return ``cell 7:1``, ``etl.py:41`` or an empty text where it is not known.
+
+    ``brief`` leaves out the line within a cell.
+    """
     if created is None:
         return ""
     if created.cell is not None:
-        return f"cell {created.cell}:{created.line}" if created.line else f"cell {created.cell}"
+        line = "" if brief or not created.line else f":{created.line}"
+        return f"cell {created.cell}{line}"
     if created.file is None:
         return f"line {created.line}" if created.line else ""
     return f"{printable(created.file)}:{created.line}" if created.line else printable(created.file)
@@ -106,8 +110,13 @@ def last_use(last: LastUse | None, *, brief: bool = False) -> str:
     cell = f"cell {last.cell}" if last.cell is not None else ""
     if cell and brief:
         return cell
-    ago = f"{duration(last.seconds_ago)} ago" if last.seconds_ago is not None else ""
-    return ", ".join(filter(None, [cell, ago]))
+    return ", ".join(filter(None, [cell, _ago(last.seconds_ago)]))
+
+
+def _ago(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return "just now" if seconds < 1 else f"{duration(seconds)} ago"
 
 
 def described(held: HeldObject) -> str:

@@ -9,6 +9,7 @@ import io
 import re
 from collections.abc import Iterator
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -18,13 +19,16 @@ from memprobe.findings import Finding, HolderRow, Overhead, Report
 from memprobe.reporters import chart, phrases
 from memprobe.reporters.amounts import counted, duration, percent, size
 from memprobe.reporters.printable import printable
-from memprobe.reporters.trace import trace
+from memprobe.reporters.trace import shortened, trace
 
 STATUS_STYLES = {"leaking": "bold red", "suspect": "bold yellow", "advice": "bold cyan"}
 NARROWEST = 40
 WIDEST = 120  # a longer line is tiring to read
 HOLDERS_SHOWN = 10
 WIDE_TABLE = 100
+# Columns for the names of one row of that table; a finding lists all of its holders.
+WIDE_NAMES = 36
+NARROW_NAMES = 22
 
 
 def render(report: Report, *, width: int = 80, color: bool = False) -> str:
@@ -126,26 +130,26 @@ def _labelled(rows: list[tuple[str, Text]]) -> Table:
 
 def packed(parts: list[Text], width: int) -> Iterator[Text]:
     """Yield ``parts`` joined by dots in lines of at most ``width``, broken only between parts."""
-    separator = Text(" · ", "dim")
     line = Text()
     for part in parts:
-        if line and line.cell_len + separator.cell_len + part.cell_len > width:
+        if line and line.cell_len + part.cell_len + 3 > width:
             yield line
-            line = Text("  ") + part
-        else:
-            line = line + separator + part if line else part.copy()
+            line = Text("  ")
+        elif line:
+            line.append(" · ", "dim")
+        line.append_text(part)
     yield line
 
 
 def _holders(rows: list[HolderRow], width: int) -> Iterator[RenderableType]:
     wide = width >= WIDE_TABLE
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim not bold")
-    table.add_column(Text("Who holds what", "bold not dim"), overflow="fold")
+    table.add_column(Text("Who holds what", "bold not dim"), no_wrap=True)
     table.add_column("object", overflow="fold")
     table.add_column("exclusive", justify="right", no_wrap=True)
     table.add_column("shared", justify="right", no_wrap=True)
-    table.add_column("made in", overflow="fold")
-    table.add_column("last used", no_wrap=wide, overflow="fold")
+    table.add_column("made in" if wide else "made", overflow="fold")
+    table.add_column("last used" if wide else "used", no_wrap=wide, overflow="fold")
     for row in rows[:HOLDERS_SHOWN]:
         table.add_row(*_holder_cells(row, wide))
     yield table
@@ -158,13 +162,25 @@ def _holder_cells(row: HolderRow, wide: bool) -> list[Text]:
     kind = kind if wide else kind.rpartition(".")[2]
     held = " ".join(filter(None, [kind, phrases.described(row.object)]))
     return [
-        Text(", ".join(map(printable, row.exprs))),
+        Text(_names(row.exprs, WIDE_NAMES if wide else NARROW_NAMES)),
         Text(held),
-        Text(size(row.exclusive_bytes), "bold"),
+        Text(size(row.exclusive_bytes) if row.exclusive_bytes else "–", "bold"),
         Text(size(row.shared_bytes) if row.shared_bytes else "–"),
-        Text(phrases.place(row.created) or "–"),
+        Text(phrases.place(row.created, brief=not wide) or "–"),
         Text((phrases.last_use(row.last_used, brief=not wide)) or "–"),
     ]
+
+
+def _names(exprs: list[str], room: int) -> str:
+    """Return as many of ``exprs`` as ``room`` columns hold, and how many more there are."""
+    shown = shortened(printable(exprs[0]), room) if exprs else ""
+    for position, expr in enumerate(exprs[1:], start=1):
+        longer = f"{shown}, {printable(expr)}"
+        more = f" +{len(exprs) - position}"
+        if cell_len(longer) > room - len(more):
+            return shown + more
+        shown = longer
+    return shown
 
 
 def _cost(overhead: Overhead, width: int) -> Iterator[Text]:
