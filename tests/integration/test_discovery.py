@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import io
 import json
 import os
 import secrets
@@ -24,6 +25,7 @@ from memprobe.errors import TargetError, UsageError
 from memprobe.targets import contexts as module
 from memprobe.targets import discovery, jupyter_files, kernel_argv
 from memprobe.targets.contexts import ContextRow
+from memprobe.targets.kernel import AttachOptions, attach
 from memprobe.targets.processes import Process, require_proc
 from memprobe.targets.session import SessionFolder
 
@@ -299,6 +301,18 @@ def test_a_probe_in_a_kernel_is_shown_with_its_slope_and_state(vscode: Any) -> N
         folder.remove()
 
 
+def test_a_real_attachment_is_shown_as_a_probe_until_it_leaves(vscode: Any, tmp_path: Path) -> None:
+    pid = vscode[1].pid
+    context = discovery.resolve(str(pid))
+    assert context.connection_file is not None
+    attachment = attach(context.connection_file, pid, AttachOptions(tmp_path / "x.memprobe"))
+    try:
+        until(lambda: row_of(pid).probe, "the probe in the list")
+    finally:
+        attachment.detach()
+    until(lambda: row_of(pid).probe is None, "the probe gone from the list")
+
+
 def spool(pid: int, growth: int) -> str:
     second = 1_000_000_000
     header = {"kind": "header", "t": 0, "pid": pid, "start": time.time()}
@@ -526,6 +540,9 @@ def test_a_server_with_a_bad_address_has_no_sessions(url: str) -> None:
         ("1", "not a Python process|not a Jupyter kernel|belongs to user"),
         ("/nowhere/kernel-1.json", "running are|no Jupyter kernel"),
         ("\udcff.ipynb", "running are|no Jupyter kernel"),
+        ("0", "no such process"),
+        ("~nobody-of-that-name/x", "running are|no Jupyter kernel"),
+        ("x" * 5000, "running are|no Jupyter kernel"),
         ("..", "running are|no Jupyter kernel"),
     ],
 )
@@ -578,6 +595,40 @@ def test_another_users_process_is_refused_with_both_users_named(vscode: Any) -> 
     assert f"cannot attach to process {pid}" in done.stdout, done.stderr
     assert "it belongs to user 0 (root), and this is user" in done.stdout
     assert "memprobe run" in done.stdout
+
+
+def test_a_thread_of_a_kernel_is_refused_and_its_process_is_named(vscode: Any) -> None:
+    pid = vscode[1].pid
+    thread = next(int(each) for each in os.listdir(f"/proc/{pid}/task") if int(each) != pid)
+    with pytest.raises(TargetError) as caught:
+        discovery.resolve(str(thread))
+    assert f"a thread of process {pid}" in caught.value.cause
+
+
+def test_a_process_that_has_ended_but_was_not_collected_is_gone() -> None:
+    with running([sys.executable, "-c", WAITS]) as process:
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        with pytest.raises(TargetError) as caught:
+            discovery.resolve(str(process.pid))
+    assert "no such process" in caught.value.cause
+
+
+@pytest.mark.parametrize(("typed", "chosen"), [("2\n", 1), ("9\nx\n\n1\n", 0)])
+def test_at_a_terminal_one_is_chosen_by_number(
+    typed: str, chosen: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+    assert discovery._ask([row(pid=11, name="a.ipynb"), row(pid=12, name="b.ipynb")]) == chosen
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert all(part in shown.err for part in ("11", "12", "a.ipynb", "b.ipynb"))
+
+
+def test_no_answer_at_the_terminal_chooses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    with pytest.raises(UsageError, match="no target"):
+        discovery._ask([row(), row()])
 
 
 def test_without_proc_there_is_one_clear_error(tmp_path: Path) -> None:
@@ -729,7 +780,9 @@ def test_names_reach_neither_the_terminal_nor_rich_as_orders() -> None:
 
 def test_nothing_to_attach_to_says_what_to_do() -> None:
     text = ps_verb._text([])
-    assert "nothing to attach to" in text
+    assert "nothing to attach to: no Jupyter kernel runs here" in text
+    refused = ps_verb._text([row(attachable=False, why_not="it is R", remedy="none")])
+    assert "nothing to attach to: none of the kernels here" in refused
     assert "memprobe run" in text
 
 

@@ -100,7 +100,7 @@ def _text(rows: list[ContextRow]) -> str:
     if attachable:
         console.print(_table(attachable, console.width))
     else:
-        _print_nothing(console)
+        _print_nothing(console, any(row.kind == "kernel" for row in refused))
     if refused:
         _print_refused(console, refused)
     if left_over:
@@ -206,8 +206,9 @@ def _state(row: ContextRow) -> str:
     return {"busy": "[cyan]busy[/]", "idle": "idle"}.get(row.state, "[dim]?[/]")
 
 
-def _print_nothing(console: Console) -> None:
-    console.print("There is nothing to attach to: no Jupyter kernel of yours runs on this machine.")
+def _print_nothing(console: Console, kernels: bool) -> None:
+    why = "none of the kernels here can be entered" if kernels else "no Jupyter kernel runs here"
+    console.print(f"There is nothing to attach to: {why}.")
     console.print("  open a notebook, or start a script under memprobe: memprobe run SCRIPT.py")
 
 

@@ -13,15 +13,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from memprobe.errors import TargetError, UsageError
+from memprobe.reporters.printable import printable
 from memprobe.targets import obstacles
 from memprobe.targets.contexts import ContextRow, KernelContext, contexts
 from memprobe.targets.obstacles import Obstacle
-from memprobe.targets.processes import Process, read_processes
+from memprobe.targets.processes import Process, read_processes, status_fields
 
 __all__ = ["ContextRow", "KernelContext", "contexts", "resolve"]
 
 _DOCS = "verbs/attach.md"
 _SHORTEST_ID = 3
+_LISTS = "memprobe ps lists every kernel with its PID"
 
 
 def resolve(target: str | None = None) -> KernelContext:
@@ -91,19 +93,19 @@ def _ends_with(notebook: str, target: str) -> bool:
 
 def _entered(target: str, row: ContextRow) -> KernelContext:
     if not row.attachable:
-        raise _refused(target, row.pid, Obstacle(row.why_not, row.remedy))
+        raise _refused(target, Obstacle(row.why_not, row.remedy))
     return row.context()
 
 
-def _refused(target: str, pid: int | None, obstacle: Obstacle) -> TargetError:
-    what = f"process {pid}" if target.isdecimal() else target
+def _refused(target: str, obstacle: Obstacle) -> TargetError:
+    what = f"process {target}" if target.isdecimal() else target
     return TargetError(
         f"cannot attach to {what}", cause=obstacle.why, remedy=obstacle.remedy, docs=_DOCS
     )
 
 
 def _ambiguous(target: str, matches: Sequence[ContextRow]) -> TargetError:
-    lines = [f"{row.pid}  {row.notebook or row.name}  (kernel {row.kernel_id})" for row in matches]
+    lines = [f"{row.pid}  {_named(row)}  (kernel {printable(row.kernel_id)})" for row in matches]
     return TargetError(
         f"{target} could be {len(matches)} contexts",
         cause="these match:\n           " + "\n           ".join(lines),
@@ -112,21 +114,25 @@ def _ambiguous(target: str, matches: Sequence[ContextRow]) -> TargetError:
     )
 
 
+def _named(row: ContextRow) -> str:
+    """Return a notebook's name so that it cannot look like another line or move the cursor."""
+    return printable(row.notebook or row.name)
+
+
 def _unknown(target: str, rows: Sequence[ContextRow]) -> TargetError:
     if target.isdecimal():
         return _unknown_pid(int(target))
-    file = Path(target).expanduser()
-    if file.suffix == ".json" and file.exists():
+    file = Path(os.path.expanduser(target))
+    there = os.path.exists(file)  # Path.exists() would raise for a name that is too long
+    if file.suffix == ".json" and there:
         return _unserved_file(target, file)
     names = [row.name for row in rows if row.kind == "kernel"]
     close = difflib.get_close_matches(os.path.basename(target), names, n=1)
-    exists = " (the file is there, but no running kernel belongs to it)" if file.exists() else ""
+    exists = " (the file is there, but no running kernel belongs to it)" if there else ""
     return TargetError(
         f"there is no running kernel {target}",
         cause=_what_runs(names) + exists,
-        remedy=f"did you mean {close[0]}?"
-        if close
-        else "memprobe ps lists every kernel with its PID",
+        remedy=f"did you mean {close[0]}?" if close else _LISTS,
         docs=_DOCS,
     )
 
@@ -142,11 +148,11 @@ def _unserved_file(target: str, file: Path) -> TargetError:
     from memprobe.targets.kernel_argv import is_connection_file
 
     if is_connection_file(file):
-        return _refused(target, None, obstacles.of_left_over(file))
+        return _refused(target, obstacles.of_left_over(file))
     return TargetError(
         f"{target} is no connection file",
         cause="it does not hold a kernel's ports",
-        remedy="memprobe ps lists every kernel with its PID",
+        remedy=_LISTS,
         docs=_DOCS,
     )
 
@@ -155,28 +161,26 @@ def _unknown_pid(pid: int) -> TargetError:
     process = read_processes().by_pid.get(pid)
     if process is None:
         return _hidden_or_gone(pid)
-    return _refused(str(pid), pid, _obstacle(process))
+    return _refused(str(pid), _obstacle(process))
 
 
 def _obstacle(process: Process) -> Obstacle:
     if process.is_python:
         return obstacles.of_python(process)
-    return obstacles.of_program(process) if process.is_ours else _not_ours(process)
-
-
-def _not_ours(process: Process) -> Obstacle:
-    return obstacles.not_ours(process.pid, process.uid)
+    return obstacles.of_program(process)
 
 
 def _hidden_or_gone(pid: int) -> TargetError:
-    if _exists(pid):
-        return _refused(str(pid), pid, obstacles.not_ours(pid, None))
-    return TargetError(
-        f"cannot attach to process {pid}",
-        cause="there is no such process (it may have ended)",
-        remedy="memprobe ps lists what can be attached to",
-        docs=_DOCS,
-    )
+    """Tell why a PID is not in the table of processes."""
+    status = status_fields(pid)
+    owner = status.get("Tgid", str(pid))
+    if owner != str(pid):
+        thread = Obstacle(f"{pid} is a thread of process {owner}", f"name that: {owner}")
+        return _refused(str(pid), thread)
+    if not status and _exists(pid):
+        return _refused(str(pid), obstacles.not_ours(pid, None))
+    gone = Obstacle("there is no such process (it may have ended)", _LISTS)
+    return _refused(str(pid), gone)
 
 
 def _exists(pid: int) -> bool:
@@ -187,7 +191,7 @@ def _exists(pid: int) -> bool:
         return True
     except (OSError, OverflowError):
         return False
-    return True
+    return pid > 0
 
 
 def _choose() -> KernelContext:
@@ -209,9 +213,7 @@ def _choose() -> KernelContext:
 
 def _ask(rows: Sequence[ContextRow]) -> int:
     for number, row in enumerate(rows, 1):
-        print(
-            f"{number:3}  {row.pid:>8}  {row.state:7}  {row.notebook or row.name}", file=sys.stderr
-        )
+        print(f"{number:3}  {row.pid:>8}  {row.state:7}  {_named(row)}", file=sys.stderr)
     while True:
         print(f"attach to which (1-{len(rows)})? ", end="", file=sys.stderr, flush=True)
         answer = sys.stdin.readline()

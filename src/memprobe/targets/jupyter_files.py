@@ -47,8 +47,9 @@ def runtime_folders() -> list[Path]:
     if environ.get("JUPYTER_DATA_DIR"):
         return [Path(environ["JUPYTER_DATA_DIR"], "runtime")]
     if sys.platform == "darwin":
-        return [Path.home() / "Library/Jupyter/runtime"]
-    data = environ.get("XDG_DATA_HOME") or str(Path.home() / ".local/share")
+        return [Path(os.path.expanduser("~/Library/Jupyter/runtime"))]
+    # Path.home() would raise for a user without a home, as containers have them.
+    data = environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
     return [Path(data, "jupyter/runtime")]
 
 

@@ -41,7 +41,7 @@ def of_python(process: Process) -> Obstacle:
 def of_program(process: Process) -> Obstacle:
     """Return why a process that is no Python cannot be attached to."""
     program = process.program or "a program without a command line"
-    return Obstacle(
+    return _other_user(process) or Obstacle(
         f"it is not a Python process but {program}", "memprobe ps lists what can be attached to"
     )
 

@@ -72,9 +72,11 @@ class ProcessTable:
 
         The JVM is a child (pyspark starts it) or an ancestor (a platform starts Python from it).
         """
-        relatives = [p for p in self if p.argv and self.is_below(p.pid, pid)]
-        for process in [*relatives, *self.ancestors(pid)]:
-            if process.program == "java" and any("org.apache.spark" in a for a in process.argv):
+        above = {process.pid for process in self.ancestors(pid)}
+        for process in self:
+            if not _is_spark_driver(process):
+                continue
+            if process.pid in above or self.is_below(process.pid, pid):
                 return _spark_name(process.argv)
         return None
 
@@ -111,6 +113,16 @@ def link(pid: int, name: str) -> str | None:
         return None
 
 
+def status_fields(pid: int) -> dict[str, str]:
+    """Return the rows of ``/proc/PID/status``, empty when it is not there or not ours to read."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text(errors="replace")
+    except OSError:
+        return {}
+    rows = (line.partition(":") for line in text.splitlines())
+    return {name: value.strip() for name, _, value in rows}
+
+
 def environment(pid: int) -> dict[str, str]:
     """Return the environment a process was started with, empty when it cannot be read."""
     try:
@@ -142,6 +154,10 @@ def _process(info: dict[str, object]) -> Process:
         rss=getattr(memory, "rss", None),
         status=str(info["status"] or ""),
     )
+
+
+def _is_spark_driver(process: Process) -> bool:
+    return process.program == "java" and any("org.apache.spark" in a for a in process.argv)
 
 
 def _spark_name(argv: tuple[str, ...]) -> str:
