@@ -13,7 +13,7 @@ PACKAGE = "memprobe_probes"
 
 # Runs inside the target. A package that is there already is used when it is the same version
 # (its probe can be joined); otherwise modules are made from the texts, in no file and on no path.
-_LOADER = '''
+_LOADER = """
 def _memprobe_entry(texts, version, config, expires):
     import importlib.abc, importlib.util, sys
     package = sys.modules.get("memprobe_probes")
@@ -43,7 +43,7 @@ def _memprobe_entry(texts, version, config, expires):
     from memprobe_probes import entry
     entry.enter(config, expires)
 _memprobe_entry(TEXTS, VERSION, CONFIG, EXPIRES)
-'''
+"""
 
 _OPENER = """
 import base64, json, zlib
