@@ -7,6 +7,7 @@ that what was freed has really been returned to the system.
 
 from __future__ import annotations
 
+import ast
 from typing import Any
 
 from .judge import Verdict
@@ -35,21 +36,40 @@ def measure(verdict: Verdict) -> None:
     Notes the bytes that came back of each, or the trouble.
     """
     try:
-        verdict.measured = given_back(verdict, verdict.case.scenario.fix)
-        advice = "\n".join(dict.fromkeys(found.fix for found in verdict.found if found.fix))
-        if advice and not verdict.missed:
-            verdict.advised = given_back(verdict, advice)
+        verdict.measured = given_back(verdict, [verdict.case.scenario.fix])
+        lines = [line for found in verdict.found for line in advice(found.fix)]
+        if lines and not verdict.missed:
+            verdict.advised = given_back(verdict, lines, alternatives=True)
     except (CellFailed, TimeoutError) as trouble:
         verdict.fix_trouble = str(trouble)
 
 
-def given_back(verdict: Verdict, lines: str) -> int:
-    """Run the notebook and one more cell with ``lines``; return the bytes that it gave back."""
+def given_back(verdict: Verdict, cells: list[str], *, alternatives: bool = False) -> int:
+    """Run the notebook, then ``cells``; return the bytes that those gave back.
+
+    Of ``alternatives`` one may find nothing to do any more: its error is no trouble.
+    """
     with kernel() as client:
         run_cells(client, verdict.case.path)
         before = resident(client)
-        execute(client, lines)
+        for cell in cells:
+            execute(client, cell, fails=None if alternatives else False)
         return before - resident(client)
+
+
+def advice(fix: str) -> list[str]:
+    """Return the lines of a finding's fix that can be typed: it may hold prose as well."""
+    return [line for line in fix.splitlines() if line.strip() and _is_code(line)]
+
+
+def _is_code(line: str) -> bool:
+    if line.startswith("%"):
+        return True
+    try:
+        ast.parse(line)
+    except SyntaxError:
+        return False
+    return True
 
 
 def resident(client: Any) -> int:
