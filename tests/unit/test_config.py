@@ -106,5 +106,5 @@ def test_quantities_are_read_as_people_write_them() -> None:
 @pytest.mark.parametrize("value", ["", "MB", "1 parsec", "1e9", "0", None, [], True, "nan", "٣"])
 def test_what_is_no_quantity_is_a_value_error(value: object) -> None:
     for parse in (size, seconds, count, share):
-        with pytest.raises(ValueError, match="like|whole"):
+        with pytest.raises(ValueError, match=r"like|whole"):
             parse(value)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import random
 import time
 from pathlib import Path
 
@@ -200,3 +201,22 @@ def test_a_day_of_samples_is_read_in_well_under_a_few_seconds(tmp_path: Path) ->
     # CPU time, and wide: it takes 0.5 s here, and a busy machine must not fail the test.
     assert time.process_time() - start < 2.5
     assert len(recording.samples) == 86_400
+
+
+def test_random_damage_is_survived_or_refused_but_never_a_bug(tmp_path: Path) -> None:
+    whole = b"".join(some_recording())
+    dice = random.Random(7)
+    path = tmp_path / "damaged.memprobe"
+    refusals = []
+    for _ in range(2000):
+        damaged = bytearray(whole)
+        for _ in range(dice.randint(1, 8)):
+            at = dice.randrange(len(damaged))
+            damaged[at : at + dice.randint(0, 3)] = dice.randbytes(dice.randint(0, 3))
+        path.write_bytes(damaged)
+        try:
+            assert records(read(path)) <= len(some_recording()) + 24
+        except RecordingError as refused:
+            refusals.append(refused)
+    assert 0 < len(refusals) < 2000
+    assert all(refused.cause and refused.remedy for refused in refusals)

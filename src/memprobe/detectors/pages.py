@@ -34,7 +34,7 @@ def page(rule: Rule) -> str:
 def index(rules: Iterable[Rule]) -> str:
     """Return the Markdown page that lists all rules."""
     rows = [f"| [{rule.code}]({rule.code}.md) | {rule.name} | {title(rule)} |" for rule in rules]
-    head = ["# Rules", "", "| code | name | fires when |", "|---|---|---|"]
+    head = ["# Rules", "", "| code | name | finds |", "|---|---|---|"]
     return "\n".join([*head, *rows]) + "\n"
 
 
