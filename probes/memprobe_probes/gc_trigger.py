@@ -73,7 +73,7 @@ class GcTrigger:
                     # From here to the C code above nothing does: the user's handler runs, and
                     # raises, in the user's code.
                     self._turn[0] = self._runner
-                    yield 0 in map(interrupt_main, came)  # type: ignore[arg-type]
+                    yield 0 in map(interrupt_main, came)  # type: ignore[arg-type,operator]
                     came = ()
                     held = Held()
                     try:

@@ -13,7 +13,6 @@ import memprobe
 import memprobe_probes
 from memprobe.recording.reader import Recording, read
 
-
 PROGRAMS = Path(__file__).parent / "programs"
 PLACES = [str(Path(package.__file__).parents[1]) for package in (memprobe, memprobe_probes)]
 # By path and not by PYTHONPATH: the target's environment must be the bare one.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,7 +16,9 @@ from memprobe.reporters import FORMATS
 if TYPE_CHECKING:
     from memprobe.config import Config
     from memprobe.recording.writer import RecordingWriter
+    from memprobe.targets.notebook_run import NotebookRun
     from memprobe.targets.outcome import Outcome
+    from memprobe.targets.script import ScriptRun
 
 
 class TargetCommand(click.Command):
@@ -94,10 +97,12 @@ def _run(target: tuple[str, ...], output: str | None, force: bool, settings: Con
         commands.check_readable(target[0])
         notebook = Path(target[0])
         writer, final = _recording(output, notebook.stem, force)
-        return _started(writer, NotebookRun(notebook, writer, options), final)
+        return _started(
+            writer, lambda: NotebookRun(notebook, writer, len(target) - 1, options), final
+        )
     planned = commands.resolve(target)
     writer, final = _recording(output, planned.stem, force)
-    return _started(writer, ScriptRun(planned, writer, options), final)
+    return _started(writer, lambda: ScriptRun(planned, writer, options), final)
 
 
 def _recording(output: str | None, stem: str, force: bool) -> tuple[RecordingWriter, Path | None]:
@@ -110,15 +115,16 @@ def _recording(output: str | None, stem: str, force: bool) -> tuple[RecordingWri
     return RecordingWriter.create(first), Path(f"memprobe-{stem}.{{pid}}.memprobe")
 
 
-def _started(writer: RecordingWriter, run: Any, final: Path | None) -> Outcome:
+def _started(
+    writer: RecordingWriter, make: Callable[[], ScriptRun | NotebookRun], final: Path | None
+) -> Outcome:
     from memprobe.errors import MemprobeError
 
     try:
-        outcome: Outcome = run.run(final)
+        return make().run(final)
     except MemprobeError:
         writer.discard()
         raise
-    return outcome
 
 
 def _tell(outcome: Outcome) -> None:

@@ -6,7 +6,7 @@ import sys
 
 
 class Ledger:
-    entries = [bytes(1000) + bytes([n % 256]) for n in range(60_000)]
+    entries = tuple(bytes(1000) + bytes([n % 256]) for n in range(60_000))
 
 
 ledger_lines = [str(n) * 30 for n in range(200_000)]

@@ -3,6 +3,7 @@
 
 def double(value):
     result = value * 2
+    result += 0
     return result
 
 

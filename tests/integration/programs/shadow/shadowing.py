@@ -1,10 +1,9 @@
 """A script whose neighbours have the names of library modules."""
 
-import importlib
-import sys
-
 import contextlib
+import importlib
 import json
+import sys
 import tempfile
 import typing
 

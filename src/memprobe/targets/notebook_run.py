@@ -1,0 +1,260 @@
+"""Run a notebook's cells in a fresh kernel of this interpreter, with the probe in it.
+
+Text that the cells show goes to stdout as it comes, and a failed cell's traceback to stderr. The
+notebook file is only read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from memprobe.errors import TargetError
+from memprobe.recording.writer import RecordingWriter
+from memprobe.targets.kernel import Attachment, AttachOptions, attach
+from memprobe.targets.outcome import Outcome
+
+START = 60.0  # seconds a kernel may take to start
+LAST_SNAPSHOT = 60.0  # seconds the snapshot at the end may take
+LOOK = 0.2  # seconds between two looks at the recording while a cell runs
+CELL_FAILED = 1
+COLORS = re.compile(r"\x1b\[[0-9;]*m")
+DOCS = "verbs/run.md"
+
+
+class Ended(Exception):
+    """Somebody ended the run by a signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class NotebookRun:
+    """One recorded run of a notebook, stopped at the first cell that fails."""
+
+    def __init__(
+        self, notebook: Path, writer: RecordingWriter, arguments: int, options: dict[str, Any]
+    ) -> None:
+        """``writer`` has proved that the recording can be written; the kernel's host replaces it.
+
+        Raises ``TargetError`` for a file that is no notebook, takes arguments, or is not Python.
+        """
+        self._notebook = notebook
+        self._writer = writer
+        self._options = options
+        if arguments:
+            raise _refused(notebook, "a notebook takes no arguments", "leave them out")
+        self._cells = _code_cells(notebook)
+        self._manager: Any = None
+        self._client: Any = None
+        self._attachment: Attachment | None = None
+
+    def run(self, final_path: Path | None = None) -> Outcome:
+        """Run to the end; ``final_path`` may hold ``{pid}``. Raises ``TargetError``, unstarted."""
+        with _signals_as_exceptions():
+            try:
+                self._start(final_path)
+                status = self._run_cells()
+            except Ended as ended:
+                status = 128 + ended.number
+            finally:
+                self._stop()
+        path = self._attachment.writer.path if self._attachment else self._writer.path
+        return Outcome(status=status, path=path)
+
+    def _start(self, final_path: Path | None) -> None:
+        self._manager = _kernel_manager()
+        self._manager.start_kernel(
+            cwd=str(self._notebook.absolute().parent),
+            env={**os.environ, "JPY_SESSION_NAME": str(self._notebook.absolute())},
+        )
+        self._client = self._manager.blocking_client()
+        self._client.start_channels()
+        try:
+            self._client.wait_for_ready(timeout=START)
+        except RuntimeError as error:
+            raise _refused(
+                self._notebook,
+                str(error),
+                "check that ipykernel is installed: pip install ipykernel",
+            ) from error
+        pid = self._manager.provisioner.process.pid
+        self._writer.close()
+        path = Path(str(final_path).format(pid=pid)) if final_path else self._writer.path
+        if final_path:
+            self._writer.rename(path)
+        options = AttachOptions(
+            output=path,
+            program=self._notebook.name,
+            interval=self._options["interval"],
+            max_pause=self._options["max_pause"],
+            cap=self._options["cap"],
+            force=True,
+        )
+        self._attachment = attach(Path(self._manager.connection_file), pid, options)
+
+    def _run_cells(self) -> int:
+        for cell in self._cells:
+            failed = self._run_cell(cell)
+            if failed and "raises-exception" not in cell.get("metadata", {}).get("tags", []):
+                return failed
+        return 0
+
+    def _run_cell(self, cell: Any) -> int:
+        """Execute one cell; return 0, or the status to end with."""
+        session = self._client.session
+        content = {
+            "code": cell["source"],
+            "silent": False,
+            "store_history": True,
+            "user_expressions": {},
+            "allow_stdin": False,
+            "stop_on_error": True,
+        }
+        # What JupyterLab sends, so that markers know the notebook's own name of the cell.
+        message = session.msg("execute_request", content, metadata={"cellId": cell.get("id")})
+        self._client.shell_channel.send(message)
+        identity = message["header"]["msg_id"]
+        while True:
+            try:
+                reply = self._next(identity)
+            except KeyboardInterrupt:
+                self._manager.interrupt_kernel()
+                continue
+            if reply is not None:
+                return _status(reply)
+            if not self._manager.is_alive():
+                return self._died()
+
+    def _next(self, identity: str) -> dict[str, Any] | None:
+        """Show one message of the running cell; return its reply once everything was shown."""
+        assert self._attachment is not None
+        self._attachment.poll()
+        try:
+            message = self._client.get_iopub_msg(timeout=LOOK)
+        except queue.Empty:
+            return None
+        if message["parent_header"].get("msg_id") != identity:
+            return None
+        _show(message)
+        if message["msg_type"] != "status" or message["content"]["execution_state"] != "idle":
+            return None
+        return self._reply(identity)
+
+    def _reply(self, identity: str) -> dict[str, Any]:
+        while True:
+            reply = self._client.get_shell_msg(timeout=START)
+            if reply["parent_header"].get("msg_id") == identity:
+                return dict(reply["content"])
+
+    def _died(self) -> int:
+        code = self._manager.provisioner.process.poll()
+        _write(sys.stderr, f"memprobe: the kernel died (status {code}) while a cell ran\n")
+        return 128 - code if code and code < 0 else code or CELL_FAILED
+
+    def _stop(self) -> None:
+        """Take the last snapshot, leave the kernel, and end it, whatever has happened."""
+        try:
+            if self._attachment is not None:
+                self._leave(self._attachment)
+        finally:
+            if self._client is not None:
+                self._client.stop_channels()
+            if self._manager is not None:
+                self._manager.shutdown_kernel(now=self._attachment is None)
+                self._manager.cleanup_resources()
+
+    def _leave(self, attachment: Attachment) -> None:
+        if self._manager.is_alive():
+            attachment.ask("snapshot", timeout=LAST_SNAPSHOT)
+            attachment.detach()
+            return
+        deadline = time.monotonic() + 1.0
+        while attachment.ended is None and time.monotonic() < deadline:
+            attachment.poll()
+            time.sleep(0.01)
+        attachment.close()
+
+
+def _code_cells(notebook: Path) -> list[Any]:
+    import nbformat
+
+    try:
+        content: Any = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
+    except Exception as error:  # each kind of broken file has an exception of its own
+        raise _refused(
+            notebook, f"it is no notebook: {error}".splitlines()[0], "check the file"
+        ) from error
+    language = content.metadata.get("kernelspec", {}).get("language", "python")
+    if language != "python":
+        raise _refused(notebook, f"its language is {language}", "only Python has Python objects")
+    return [cell for cell in content.cells if cell.cell_type == "code" and cell.source.strip()]
+
+
+def _kernel_manager() -> Any:
+    from jupyter_client.kernelspec import KernelSpec
+    from jupyter_client.manager import KernelManager
+
+    # Sockets in the file system: nothing listens on the network.
+    manager = KernelManager(transport="ipc")
+    # This interpreter, whatever kernels are installed under the usual name.
+    manager._kernel_spec = KernelSpec(
+        argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        display_name="memprobe run",
+        language="python",
+    )
+    return manager
+
+
+def _show(message: dict[str, Any]) -> None:
+    kind, content = message["msg_type"], message["content"]
+    if kind == "stream":
+        _write(sys.stderr if content["name"] == "stderr" else sys.stdout, content["text"])
+    elif kind in ("execute_result", "display_data"):
+        _write(sys.stdout, content["data"].get("text/plain", "") + "\n")
+    elif kind == "error":
+        text = "\n".join(content["traceback"]) + "\n"
+        _write(sys.stderr, text if sys.stderr.isatty() else COLORS.sub("", text))
+
+
+def _write(stream: Any, text: str) -> None:
+    # A reader that has gone must not end the notebook: a kernel's cells do not see it either.
+    with contextlib.suppress(OSError, ValueError):
+        stream.write(text)
+        stream.flush()
+
+
+def _status(reply: dict[str, Any]) -> int:
+    if reply.get("status") == "ok":
+        return 0
+    return 128 + signal.SIGINT if reply.get("ename") == "KeyboardInterrupt" else CELL_FAILED
+
+
+@contextlib.contextmanager
+def _signals_as_exceptions() -> Iterator[None]:
+    """End by SIGTERM and SIGHUP in an orderly way: the kernel must not stay behind."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Ended(number)
+
+    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+    former = {number: signal.signal(number, end) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def _refused(notebook: Path, cause: str, remedy: str) -> TargetError:
+    return TargetError(f"cannot run {notebook}", cause=cause, remedy=remedy, docs=DOCS)
