@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -257,3 +258,54 @@ def _timed() -> float:
     start = time.perf_counter()
     limits.used()
     return time.perf_counter() - start
+
+
+@pytest.fixture
+def limited_group() -> Iterator[tuple[str, Path]]:
+    """A real memory cgroup with a limit of 1 GiB below our own, where this machine allows one."""
+    trouble = "no memory cgroup is mounted"
+    for version, folder, _ in limits._memory_groups(None, "/"):
+        group = Path(folder, f"memprobe-test-{os.getpid()}")
+        name = "memory.max" if version == "cgroup-v2" else "memory.limit_in_bytes"
+        try:
+            group.mkdir()
+        except OSError as error:
+            trouble = str(error)
+            continue
+        try:
+            (group / name).write_text(str(GIB))
+        except OSError as error:
+            trouble = str(error)
+        else:
+            yield version, group
+            return
+        finally:
+            group.rmdir()
+    pytest.skip(f"this machine lets us make no memory cgroup: {trouble}")
+
+
+def test_a_real_groups_limit_and_use_are_seen_from_inside_and_outside(
+    limited_group: tuple[str, Path],
+) -> None:
+    version, group = limited_group
+    code = (
+        f"import os; open({str(group / 'cgroup.procs')!r}, 'w').write(str(os.getpid()))\n"
+        "from memprobe_probes import limits\n"
+        "kept = bytearray(64 << 20)\n"
+        "print(limits.effective()['effective'], limits.used(), flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(limits.__file__).parents[1])},
+    ) as child:
+        assert child.stdout is not None
+        effective, used = map(int, child.stdout.readline().split())
+        outside, outside_used = limits.effective(child.pid), limits.used(child.pid)
+        child.communicate("\n")
+    assert (effective, outside["effective"], outside["source"]) == (GIB, GIB, version)
+    assert outside_used is not None
+    for now in (used, outside_used):
+        assert 64 << 20 <= now < 512 << 20
