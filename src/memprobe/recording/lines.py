@@ -67,17 +67,17 @@ def convert(raw: dict[str, Any], kind: type[msgspec.Struct]) -> Record:
 def unknown_fields(raw: dict[str, Any], kind: type[msgspec.Struct]) -> list[str]:
     """Return the dotted names of fields in ``raw`` that this version does not know."""
     known, nested = _fields(kind)
-    names = [str(name) for name in raw.keys() - known] if not raw.keys() <= known else []
+    names: list[str] = []
+    if not known.issuperset(raw):
+        names += [str(name) for name in raw if name not in known]
     for name, below in nested:
         value = raw.get(name)
-        if value:
-            names += [f"{name}.{field}" for field in _unknown_below(value, below)]
-    return names
-
-
-def _unknown_below(value: Any, kind: type[msgspec.Struct]) -> set[str]:
-    rows = value if isinstance(value, list) else [value]
-    return {name for row in rows if isinstance(row, dict) for name in unknown_fields(row, kind)}
+        # Plain loops: this runs for every record of a day.
+        for row in value if type(value) is list else (value,):
+            if type(row) is dict:
+                for field in unknown_fields(row, below):
+                    names.append(f"{name}.{field}")
+    return list(dict.fromkeys(names)) if names else names
 
 
 @cache

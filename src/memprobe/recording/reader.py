@@ -43,6 +43,9 @@ DOCS_PAGE = "recording.md"
 # A header is far below 64 KiB; reading no further keeps a huge file that is no recording cheap.
 LONGEST_HEADER = 1 << 20
 
+# Where they exist: never wait for a FIFO's writer, never leak the file into a child.
+OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+
 HEADER_PREFIX = b'{"kind":"header"'
 
 
@@ -89,12 +92,12 @@ def read(path: str | os.PathLike[str]) -> Recording:
 def _open(path: Path) -> BinaryIO:
     """Open a regular file for reading; a FIFO or a device is refused instead of waited for."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = os.open(path, OPEN_FLAGS)
     except ValueError as error:  # a NUL in the name
         raise _refusal(path, str(error), "check the name") from None
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
-        return os.fdopen(descriptor, "rb", buffering=1 << 20)
+        return os.fdopen(descriptor, "rb", buffering=1 << 16)
     os.close(descriptor)
     if stat.S_ISDIR(mode):
         raise _refusal(path, "it is a directory", f"name the files in it: {path}/*.memprobe")
