@@ -187,7 +187,11 @@ class Watcher:
 
 
 def _open_alive(folder: str) -> int:
+    """Open the FIFO whose end tells the host that we are gone.
+
+    Read and write: for writing alone it could not be opened before somebody reads.
+    """
     try:
-        return os.open(os.path.join(folder, "alive"), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return os.open(os.path.join(folder, "alive"), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return -1

@@ -34,6 +34,10 @@ class Kernel:
         self.client.stop_channels()
         self._manager.shutdown_kernel(now=True)
 
+    def restart(self) -> None:
+        """Restart the kernel as Jupyter does: same connection file, new process."""
+        self._manager.restart_kernel(now=False)
+
     def start_cell(self, code: str, **options: Any) -> str:
         """Send a cell and return its message id without waiting."""
         return str(self.client.execute(code, **options))

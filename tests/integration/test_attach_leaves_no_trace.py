@@ -34,7 +34,7 @@ def _describe():
         "last_ok": ip.last_execution_succeeded,
         "files": files,
         "gc_callbacks": [id(f) for f in gc.callbacks],
-        "modules": sorted(m for m in sys.modules if "memprobe" in m),
+        "modules": sorted(m for m in sys.modules if m.startswith("memprobe")),
         "path": list(sys.path),
         "meta_path": [str(f) for f in sys.meta_path],
         "sources": sum("memprobe" in "".join(e[2]) for e in linecache.cache.values()
@@ -72,8 +72,9 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> object:
 
 def _visit(kernel: Kernel, path: Path) -> None:
     attachment = attach(kernel.connection_file, kernel.pid, AttachOptions(output=path))
-    kernel.wait_for(attachment, lambda records: any(r.__class__.__name__ == "Sample"
-                                                    for r in records))
+    kernel.wait_for(
+        attachment, lambda records: any(r.__class__.__name__ == "Sample" for r in records)
+    )
     attachment.detach()
     assert attachment.ended is not None
     assert attachment.ended.reason == "detach"

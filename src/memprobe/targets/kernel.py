@@ -14,7 +14,7 @@ from typing import Any
 
 from memprobe.errors import TargetError
 from memprobe.recording.drain import Drain
-from memprobe.recording.schema import End, Event, Record
+from memprobe.recording.schema import End, Record
 from memprobe.recording.writer import RecordingWriter
 from memprobe.targets.alive import AliveWatch
 from memprobe.targets.outside import OutsideSampler
@@ -24,6 +24,7 @@ from memprobe_probes import limits
 
 LEASE = 60.0  # seconds
 RENEW = 15.0  # seconds between renewals: three may get lost
+RESTART = 2.0  # seconds in which a restarted kernel shows up
 LEAVE = 10.0  # seconds the probe is given to leave
 DOCS = "verbs/attach.md"
 
@@ -52,7 +53,7 @@ def attach(connection_file: Path, pid: int, options: AttachOptions) -> Attachmen
     try:
         folder = SessionFolder.create(_config(pid, options))
         answer = enter(connection_file, folder.config, options.timeout)
-        return Attachment(pid, answer, folder, writer, options)
+        return _followed(pid, answer, folder, writer, options, connection_file)
     except BaseException:
         writer.discard()
         if folder is not None:
@@ -60,19 +61,38 @@ def attach(connection_file: Path, pid: int, options: AttachOptions) -> Attachmen
         raise
 
 
+def _followed(
+    pid: int, answer: dict[str, Any], folder: SessionFolder, writer: RecordingWriter,
+    options: AttachOptions, connection_file: Path,
+) -> Attachment:  # fmt: skip
+    """Follow the probe that is in the kernel now; take it out again where that fails."""
+    try:
+        return Attachment(pid, answer, folder, writer, options, connection_file)
+    except OSError as error:
+        SessionFolder(Path(answer["folder"]), {}).send("detach", client=folder.config["client"])
+        raise TargetError(
+            "the probe in the kernel cannot be followed",
+            cause=f"its session folder {answer['folder']}: {error.strerror}",
+            remedy=f"it leaves by itself within {LEASE:.0f} s; attach again then",
+            docs=DOCS,
+        ) from error
+
+
 class Attachment:
     """A probe in a kernel, followed by this process until ``detach`` or the kernel's end."""
 
     def __init__(
         self, pid: int, answer: dict[str, Any], folder: SessionFolder, writer: RecordingWriter,
-        options: AttachOptions,
+        options: AttachOptions, connection_file: Path,
     ) -> None:  # fmt: skip
         self.pid = pid
         self.joined = bool(answer.get("joined"))
         self.client = str(folder.config["client"])
         self.ended: End | None = None
+        self._last = False  # nobody else follows this probe: its folder can go
         self.writer = writer
         self._own_folder = folder
+        self._connection_file = connection_file
         self.folder = SessionFolder(Path(answer["folder"]), folder.config)
         self._drain = Drain(Path(answer["spool"]), writer, hold_end=True)
         self._outside = OutsideSampler(pid)
@@ -108,8 +128,8 @@ class Attachment:
         """Drop our lease; with it the last one, wait until the probe has left the kernel."""
         if self.ended is None:
             reply = self.ask("detach", client=self.client, timeout=LEAVE)
-            left = (reply or {}).get("result", {}).get("left", 0)
-            if reply is not None and left == 0:
+            self._last = reply is not None and reply.get("result", {}).get("left") == 0
+            if self._last:
                 self._wait_until_gone()
             self._finish("detach")
         self.close()
@@ -120,8 +140,9 @@ class Attachment:
         self._alive.close()
         self._drain.close()
         self.writer.close()
-        self._own_folder.remove()
-        if self._drain.held is not None:
+        if self.joined:
+            self._own_folder.remove()
+        if self._last:
             self.folder.remove()
 
     def _sample_outside(self) -> None:
@@ -133,8 +154,9 @@ class Attachment:
         if self._drain.held is None and self._alive.left is None:
             return
         self._drain.pull()
-        how = self._alive.left
-        self._finish({"exit": "kernel-died", "exec": "exec"}.get(how or "", "probe-left"))
+        self._finish(
+            {"exit": "kernel-died", "exec": "exec"}.get(self._alive.left or "", "probe-left")
+        )
 
     def _finish(self, reason: str) -> None:
         """Write the one ``end`` record: the probe's own reason where it could still give one."""
@@ -142,11 +164,13 @@ class Attachment:
             return
         self._drain.pull()
         held = self._drain.held
-        if held is None and reason == "kernel-died":
-            self.writer.write(Event(t=time.monotonic_ns(), event="kernel-died"))
+        self._last = self._last or held is not None or reason == "kernel-died"
+        reason = held.reason if held is not None else reason
+        if reason in ("exit", "kernel-died") and served_again(self._connection_file, self.pid):
+            reason = "kernel-restarted"
         self.ended = End(
             t=time.monotonic_ns(),
-            reason=held.reason if held is not None else reason,
+            reason=reason,
             peak=held.peak if held is not None else None,
             cpu=held.cpu if held is not None else None,
         )
@@ -159,6 +183,20 @@ class Attachment:
             if self._alive.left is not None and self._drain.held is not None:
                 return
             time.sleep(0.01)
+
+
+def served_again(connection_file: Path, old_pid: int) -> bool:
+    """Whether another process serves the connection file now: the kernel was restarted."""
+    from memprobe.targets.kernel_argv import as_kernel
+    from memprobe.targets.processes import read_processes
+
+    deadline = time.monotonic() + RESTART
+    while time.monotonic() < deadline:
+        kernels = [as_kernel(process) for process in read_processes() if process.pid != old_pid]
+        if any(one is not None and one.file == connection_file for one in kernels):
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def enter(connection_file: Path, config: dict[str, Any], timeout: float) -> dict[str, Any]:

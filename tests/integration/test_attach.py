@@ -1,0 +1,253 @@
+"""Attach from outside: joined, left, replayed, and what happens when a kernel ends under it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kernels import PATIENCE, Kernel
+
+from memprobe.analysis import build
+from memprobe.config import Config
+from memprobe.errors import RecordingError, TargetError
+from memprobe.recording.reader import Recording, read
+from memprobe.recording.schema import Event, Marker, Sample, Snapshot
+from memprobe.targets.kernel import AttachOptions, Attachment, attach
+
+CELLS = [
+    "import numpy as np, pandas as pd",
+    "orders = pd.DataFrame(np.ones((1_000_000, 4)))",
+    "def total():\n    return float(orders.to_numpy().sum())",
+    "prices = pd.DataFrame(np.ones((1_000_000, 3)))",
+    "mean = prices.to_numpy().mean()",
+    *(f"step = {n}" for n in range(5)),
+    "total()",
+]
+
+
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    with Kernel(tmp_path_factory.mktemp("kernel")) as running:
+        for cell in CELLS:
+            running.run(cell)
+        yield running
+
+
+def _attach(kernel: Kernel, path: Path, **options: object) -> Attachment:
+    chosen = AttachOptions(output=path, program="etl.ipynb", **options)  # type: ignore[arg-type]
+    return attach(kernel.connection_file, kernel.pid, chosen)
+
+
+def _has(kind: type) -> object:
+    return lambda records: any(isinstance(record, kind) for record in records)
+
+
+def test_cells_of_before_are_replayed_and_judged(kernel: Kernel, tmp_path: Path) -> None:
+    attachment = _attach(kernel, tmp_path / "a.memprobe")
+    kernel.wait_for(attachment, _has(Snapshot))
+    attachment.detach()
+    recording = read(tmp_path / "a.memprobe")
+    replayed = [marker for marker in recording.markers if marker.phase == "replay"]
+    assert [marker.cell for marker in replayed] == list(range(1, len(CELLS) + 1))
+    assert {marker.source for marker in replayed} == {"history"}
+    report = build.report(recording, Config())
+    found = {finding.code: finding for finding in report.findings}
+    # `orders` is read by the function that the last cell calls; `prices` by nothing since cell 5.
+    assert list(found) == ["MP202"]
+    assert [holder.expr for holder in found["MP202"].holders] == ["prices"]
+    assert found["MP202"].exclusive_bytes == pytest.approx(24_000_000, rel=0.01)
+    assert found["MP202"].created is not None
+    assert found["MP202"].created.cell == 4
+    assert found["MP202"].last_used is not None
+    assert found["MP202"].last_used.cell == 5
+    assert recording.path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_cell_is_followed_while_it_runs(kernel: Kernel, tmp_path: Path) -> None:
+    attachment = _attach(kernel, tmp_path / "b.memprobe")
+    kernel.wait_for(attachment, _has(Snapshot))
+    kernel.run("blocks = [np.ones(30_000_000 // 8)]\nprices.sum()")
+    markers = kernel.wait_for(
+        attachment, lambda rs: any(isinstance(r, Marker) and r.phase == "end" for r in rs)
+    )
+    attachment.detach()
+    kernel.run("del blocks")
+    end = next(m for m in markers if isinstance(m, Marker) and m.phase == "end")
+    assert end.bound == {"blocks": 1}
+    assert "prices" in end.used
+    assert end.seconds is not None
+    assert end.peak is not None
+    assert end.peak_by == "kernel"
+    assert end.shows
+
+
+def test_a_second_client_joins_and_the_probe_stays_for_it(kernel: Kernel, tmp_path: Path) -> None:
+    first = _attach(kernel, tmp_path / "c.memprobe")
+    second = _attach(kernel, tmp_path / "d.memprobe")
+    assert not first.joined
+    assert second.joined
+    kernel.wait_for(second, _has(Snapshot))
+    first.detach()
+    reply = second.ask("status")
+    assert reply is not None
+    assert reply["result"]["clients"] == [second.client]
+    second.detach()
+    assert (
+        kernel.value("sorted(m for m in __import__('sys').modules if m.startswith('memprobe'))")
+        == []
+    )
+    for name in ("c", "d"):
+        assert build.report(read(tmp_path / f"{name}.memprobe"), Config()).findings
+    assert not first.folder.path.exists()
+
+
+def test_a_probe_without_a_client_leaves_by_itself(
+    kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memprobe.targets.kernel.LEASE", 0.3)
+    attachment = _attach(kernel, tmp_path / "e.memprobe")
+    attachment._next_lease = float("inf")  # a closed laptop renews nothing
+    events = kernel.wait_for(attachment, lambda _: attachment.ended is not None)
+    attachment.detach()
+    assert "lease-expired" in [r.event for r in events if isinstance(r, Event)]
+    assert attachment.ended is not None
+    assert attachment.ended.reason == "lease-expired"
+    assert kernel.value("[m for m in __import__('sys').modules if m.startswith('memprobe')]") == []
+
+
+def test_a_snapshot_that_would_take_too_long_is_skipped_and_said(
+    kernel: Kernel, tmp_path: Path
+) -> None:
+    attachment = _attach(kernel, tmp_path / "f.memprobe", max_pause=0.00001)
+    kernel.wait_for(attachment, _has(Snapshot))
+    attachment.detach()
+    report = build.report(read(tmp_path / "f.memprobe"), Config())
+    assert any("--max-pause" in gap.why for gap in report.not_measured), report.not_measured
+
+
+def test_memory_is_read_from_outside_while_c_code_holds_the_gil(
+    kernel: Kernel, tmp_path: Path
+) -> None:
+    attachment = _attach(kernel, tmp_path / "g.memprobe", interval=0.1)
+    kernel.wait_for(attachment, _has(Snapshot))
+    # PyDLL does not release the GIL around usleep.
+    holding = kernel.start_cell("import ctypes; ctypes.PyDLL(None).usleep(1_500_000)")
+    begun = time.monotonic()
+    while time.monotonic() - begun < 1.2:
+        attachment.poll()
+        time.sleep(0.05)
+    kernel.finish(holding)
+    attachment.detach()
+    samples = read(tmp_path / "g.memprobe").samples
+    outside = [sample for sample in samples if sample.by == "host" and sample.rss]
+    assert len(outside) >= 8
+
+
+def test_values_never_reach_the_recording(kernel: Kernel, tmp_path: Path) -> None:
+    kernel.run("secret = {'password-key': 'hunter2'}; notes = pd.DataFrame({'salary-col': [1]})")
+    attachment = _attach(kernel, tmp_path / "h.memprobe")
+    kernel.wait_for(attachment, _has(Snapshot))
+    kernel.run("token = 'hunter3' * 2_000_000  # a comment with hunter4")
+    kernel.wait_for(
+        attachment, lambda rs: any(isinstance(r, Marker) and r.phase == "end" for r in rs)
+    )
+    attachment.detach()
+    kernel.run("del token, secret, notes")
+    text = (tmp_path / "h.memprobe").read_text()
+    assert "token" in text
+    for private in ("hunter", "password-key", "salary-col", "comment"):
+        assert private not in text
+
+
+def test_the_command_records_for_a_duration_and_reports(kernel: Kernel, tmp_path: Path) -> None:
+    done = _memprobe(
+        "attach", str(kernel.pid), "--duration", "1", "--output-format", "json", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert {f["code"] for f in json.loads(done.stdout)["findings"]} == {"MP202"}
+    recordings = list(tmp_path.glob("*.memprobe"))
+    assert len(recordings) == 1
+    assert "attached to" in done.stderr
+
+
+def test_ctrl_c_is_the_normal_end_of_an_attach(kernel: Kernel, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "memprobe", "attach", str(kernel.connection_file)]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    assert "attached to" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, err
+    assert "prices" in out
+
+
+def test_detach_takes_the_probe_out_whoever_put_it_there(kernel: Kernel, tmp_path: Path) -> None:
+    attachment = _attach(kernel, tmp_path / "i.memprobe")
+    kernel.wait_for(attachment, _has(Snapshot))
+    done = _memprobe("detach", str(kernel.pid), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    kernel.wait_for(attachment, lambda _: attachment.ended is not None)
+    attachment.detach()
+    assert kernel.value("[m for m in __import__('sys').modules if m.startswith('memprobe')]") == []
+    again = _memprobe("detach", str(kernel.pid), cwd=tmp_path)
+    assert again.returncode == 0
+    assert "no probe" in again.stderr
+
+
+def test_a_disk_that_is_full_is_known_before_the_kernel_is_entered(kernel: Kernel) -> None:
+    with pytest.raises(RecordingError):
+        _attach(kernel, Path("/dev/full"))
+    assert kernel.value("[m for m in __import__('sys').modules if m.startswith('memprobe')]") == []
+
+
+@pytest.mark.parametrize("how", ["killed", "restarted"])
+def test_a_kernel_that_ends_under_it_still_gives_a_report(tmp_path: Path, how: str) -> None:
+    with Kernel(tmp_path) as kernel:
+        kernel.run("data = list(range(1_000_000)); get_ipython()")
+        attachment = _attach(kernel, tmp_path / "r.memprobe")
+        kernel.wait_for(attachment, lambda rs: _has(Snapshot)(rs) and _has(Sample)(rs))  # type: ignore[operator]
+        if how == "killed":
+            os.kill(kernel.pid, signal.SIGKILL)
+        else:
+            kernel.restart()
+        kernel.wait_for(attachment, lambda _: attachment.ended is not None)
+        attachment.detach()
+    recording: Recording = read(tmp_path / "r.memprobe")
+    assert recording.end is not None
+    assert recording.end.reason == {"killed": "kernel-died", "restarted": "kernel-restarted"}[how]
+    report = build.report(recording, Config())
+    assert "data" in [expr for row in report.holders for expr in row.exprs]
+
+
+def test_a_kernel_that_does_not_answer_is_an_error_with_a_remedy(tmp_path: Path) -> None:
+    with Kernel(tmp_path) as kernel:
+        os.kill(kernel.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(TargetError) as caught:
+                _attach(kernel, tmp_path / "s.memprobe", timeout=0.5)
+        finally:
+            os.kill(kernel.pid, signal.SIGCONT)
+        # What was asked for too late does nothing when the kernel wakes up.
+        assert (
+            kernel.value("[m for m in __import__('sys').modules if m.startswith('memprobe')]") == []
+        )
+    assert caught.value.cause
+    assert caught.value.remedy
+    assert not (tmp_path / "s.memprobe").exists()
+
+
+def _memprobe(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "memprobe", *words],
+        cwd=cwd, capture_output=True, text=True, timeout=PATIENCE, check=False,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
