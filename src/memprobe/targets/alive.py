@@ -32,8 +32,7 @@ class AliveWatch:
     def start(self, pid: int) -> None:
         """Watch process ``pid``. Signals blocked by the caller stay blocked in the thread."""
         if self._thread is None:
-            image = _image(pid)
-            self._thread = threading.Thread(target=self._watch, args=(pid, image), daemon=True)
+            self._thread = threading.Thread(target=self._watch, args=(pid,), daemon=True)
             self._thread.start()
 
     def close(self) -> None:
@@ -47,7 +46,8 @@ class AliveWatch:
             os.close(descriptor)
         self._descriptor = -1
 
-    def _watch(self, pid: int, image: str) -> None:
+    def _watch(self, pid: int) -> None:
+        image = _settled_image(pid)
         poll = select.poll()
         poll.register(self._descriptor, 0)  # a hang-up is always reported
         poll.register(self._wake[0], select.POLLIN)
@@ -65,6 +65,14 @@ def _how(pid: int, image: str) -> Literal["exit", "exec", "closed"]:
             return "exec"
         time.sleep(0.005)
     return "closed" if image else "exec"
+
+
+def _settled_image(pid: int) -> str:
+    """Return the image of a process that may just be beginning."""
+    deadline = time.monotonic() + SETTLE
+    while not (image := _image(pid)) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return image
 
 
 def _image(pid: int) -> str:
