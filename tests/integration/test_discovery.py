@@ -631,6 +631,18 @@ def test_no_answer_at_the_terminal_chooses_nothing(monkeypatch: pytest.MonkeyPat
         discovery._ask([row(), row()])
 
 
+def test_even_root_is_sent_to_become_the_kernels_user() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can start a process of another user")
+    argv = ["python3", "-c", "echo ready; read x", "-m", "ipykernel_launcher"]
+    argv += ["-f", "/nonexistent/kernel-theirs.json"]
+    with running(argv, executable="/bin/sh", user=65534) as process:
+        theirs = row_of(process.pid)
+        assert not theirs.attachable
+        assert "belongs to user 65534" in theirs.why_not
+        assert theirs.remedy == f"become that user: sudo -u '#65534' memprobe attach {process.pid}"
+
+
 def test_without_proc_there_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(TargetError, match="cannot look for processes") as caught:
         require_proc(root=str(tmp_path))

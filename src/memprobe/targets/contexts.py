@@ -136,7 +136,7 @@ def look_around() -> Surroundings:
     files = connection_files(folders)
     found += _kernels_named_by_pid(files, found, table)
     kernels = _one_per_file(found, table)
-    folders += {k.file.parent for k in kernels if k.process.is_ours} - set(folders)
+    folders += {k.file.parent for k in kernels if k.process.is_readable} - set(folders)
     servers = running_servers(folders, table.by_pid)
     notebooks = [session for server in servers for session in sessions(server)]
     served = {kernel.file.name for kernel in found}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,15 +28,14 @@ class LiveSession:
     slope: float | None
 
 
-def session_base() -> Path:
-    """Return the folder that holds this user's session folders."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    try:
-        if runtime and os.stat(runtime).st_uid == os.getuid():
-            return Path(runtime, "memprobe")
-    except OSError:
-        pass
-    return Path(tempfile.gettempdir(), f"memprobe-{os.getuid()}")
+def session_bases() -> list[Path]:
+    """Return the folders that may hold this user's session folders.
+
+    Two, since whoever started the probe may have lived without ``XDG_RUNTIME_DIR``.
+    """
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    own = Path(tempfile.gettempdir(), f"memprobe-{os.getuid()}")
+    return [Path(runtime, "memprobe"), own] if runtime else [own]
 
 
 def live_sessions(created: dict[int, float | None]) -> dict[int, LiveSession]:
@@ -56,30 +56,34 @@ def _is_running(session: LiveSession, created: dict[int, float | None]) -> bool:
 
 
 def _folders() -> list[Path]:
-    base = session_base()
+    return [
+        folder for base in session_bases() if _is_own(base) for folder in sorted(base.iterdir())
+    ]
+
+
+def _is_own(base: Path) -> bool:
+    """Tell whether to believe what a folder says: a real one that only this user can write."""
     try:
-        if base.is_symlink() or base.stat().st_uid != os.getuid():
-            return []  # not ours: whatever it says is not to be believed
-        return sorted(folder for folder in base.iterdir() if (folder / "config.json").is_file())
+        status = base.lstat()
     except OSError:
-        return []
+        return False
+    private = stat.S_ISDIR(status.st_mode) and not status.st_mode & 0o077
+    return private and status.st_uid == os.getuid()
 
 
 def _session(folder: Path) -> LiveSession | None:
     try:
-        config = json.loads((folder / "config.json").read_text())
-        first, tail = _ends(folder / "spool.memprobe")
-    except (OSError, ValueError):
-        return None
-    header = first if first.get("kind") == "header" else {}
-    pid = header.get("pid") or (config.get("pid") if isinstance(config, dict) else None)
+        header, tail = _ends(folder / "spool.memprobe")
+    except OSError:
+        return None  # a client that joined has no spool, and a probe may leave right now
+    pid = header.get("pid")
     if not isinstance(pid, int) or any(record.get("kind") == "end" for record in tail):
         return None
     return LiveSession(
-        session=str(config.get("session") or folder.name),
+        session=str(header.get("session") or folder.name),
         folder=folder,
         pid=pid,
-        program=str(config.get("program") or header.get("program") or ""),
+        program=str(header.get("program") or ""),
         start=float(header.get("start") or 0.0),
         state=_state(tail),
         slope=recent_slope([(r["t"] / 1e9, r["rss"]) for r in tail if _is_sample(r)]),

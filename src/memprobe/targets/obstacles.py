@@ -56,9 +56,12 @@ def of_left_over(file: Path) -> Obstacle:
 
 def not_ours(pid: int, uid: int | None) -> Obstacle:
     """Return the refusal for a process of another user."""
+    if os.geteuid() == 0 and uid is not None:
+        remedy = f"become that user: sudo -u '#{uid}' memprobe attach {pid}"
+    else:
+        remedy = "run memprobe as that user, or " + RUN_INSTEAD
     return Obstacle(
-        f"it belongs to user {user_name(uid)}, and this is user {user_name(os.geteuid())}",
-        "run memprobe as that user, or " + RUN_INSTEAD,
+        f"it belongs to user {user_name(uid)}, and this is user {user_name(os.geteuid())}", remedy
     )
 
 

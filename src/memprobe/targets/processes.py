@@ -40,9 +40,13 @@ class Process:
 
     @property
     def is_ours(self) -> bool:
-        """Whether this user may enter it: the same user, or root."""
-        own = os.geteuid()
-        return own == 0 or self.uid is None or self.uid == own
+        """Whether it runs as this user: the probe shares files with us that no other may open."""
+        return self.uid is None or self.uid == os.geteuid()
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether this user may read its files: as its user, or as root."""
+        return self.is_ours or os.geteuid() == 0
 
 
 @dataclass(frozen=True)
