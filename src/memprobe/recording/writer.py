@@ -36,11 +36,14 @@ class RecordingWriter:
         Raises ``RecordingError`` where the file cannot be created, is no regular file, holds
         something already (unless ``force``), or the disk takes no more.
         """
+        existed = path.exists()
         descriptor = _open(path)
         try:
             _prove(path, descriptor, force)
         except BaseException:
             os.close(descriptor)
+            if not existed:
+                path.unlink(missing_ok=True)
             raise
         return cls(path, descriptor)
 
