@@ -166,6 +166,7 @@ class CellRow(Struct, kw_only=True):
     rss: int | None = None
     peak: int | None = None
     peak_by: str | None = None
+    change: int | None = None  # RSS at its end minus RSS at its start
 
 
 class RecordingSummary(Struct, kw_only=True):

@@ -90,8 +90,12 @@ def recording() -> RecordingSummary:
         seconds_to_limit=66.0,
         timeline=[[index * 51.0, level * GIB] for index, level in enumerate(levels)],
         cell_rows=[
-            CellRow(cell=7, seconds=12.5, rss=int(1.4 * GIB), peak=int(2.1 * GIB)),
-            CellRow(cell=8, seconds=0.2, error="ValueError", rss=int(2.6 * GIB)),
+            CellRow(cell=6, seconds=0.1, rss=100 * MIB, peak=100 * MIB, change=1000),
+            CellRow(
+                cell=7, seconds=12.5, rss=int(2.1 * GIB), peak=int(3.4 * GIB), change=int(1.9 * GIB)
+            ),
+            CellRow(cell=8, seconds=0.2, error="ValueError", rss=int(2.3 * GIB), change=196 * MIB),
+            CellRow(cell=9, rss=int(2.3 * GIB), peak=int(2.4 * GIB)),
         ],
     )
 

@@ -281,7 +281,7 @@ sys.exit(main(["demo"]))
 
 
 def test_a_bug_is_one_line_and_a_private_log_with_the_traceback(tmp_path: Path) -> None:
-    code = BROKEN_VERB.format(body="raise KeyError('secret \\x1b[2J')")
+    code = BROKEN_VERB.format(body="raise RuntimeError('secret \\x1b[2J')")
     done = python(code, TMPDIR=str(tmp_path))
     assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" not in done.stderr

@@ -83,6 +83,7 @@ def hostile_report(name: str) -> Report:
     report = full_report()
     recording = report.recording
     recording.program = recording.python = recording.ended = recording.limit_source = name
+    recording.cell_rows[1].error = name
     recording.libraries = {"pandas": name}
     held = HeldObject(type=name, name=name, length=3)
     report.findings = [

@@ -92,6 +92,12 @@ def test_the_timeline_is_short_and_keeps_the_peak() -> None:
     assert line_of_time == sorted(line_of_time)
 
 
+def test_a_transient_between_two_samples_shows_in_the_timeline(tmp_path: Path) -> None:
+    peak = line("marker", 8, cell=1, seconds=2.0, rss=5, peak=90, peak_by="kernel")
+    found = summary(tmp_path, line("sample", 1, rss=5), peak, line("sample", 9, rss=5))
+    assert found.timeline == [[1.0, 5.0], [7.0, 90.0], [9.0, 5.0]]
+
+
 def test_samples_of_probe_and_host_are_put_in_order_of_time(tmp_path: Path) -> None:
     lines = [line("sample", 2, rss=2), line("sample", 1, rss=1, by="host")]
     found = summary(tmp_path, *lines)
@@ -126,9 +132,9 @@ def test_cells_give_one_row_each_and_a_running_one_stays_open(tmp_path: Path) ->
     ]
     found = summary(tmp_path, *lines)
     assert found.cells == 3
-    assert [(row.cell, row.seconds, row.error) for row in found.cell_rows] == [
-        (2, 1.0, "ValueError"),
-        (3, None, None),
+    assert [(row.cell, row.seconds, row.error, row.change) for row in found.cell_rows] == [
+        (2, 1.0, "ValueError", 2),
+        (3, None, None, None),
     ]
 
 

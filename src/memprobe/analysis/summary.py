@@ -44,7 +44,7 @@ def summarise(recording: Recording) -> RecordingSummary:
         limit_source=header.limits.source,
         slope=slope,
         seconds_to_limit=_seconds_to_limit(recording, slope, points),
-        timeline=timeline(points),
+        timeline=timeline(sorted(points + cell_peaks(recording))),
         cell_rows=cell_rows(recording.markers),
     )
 
@@ -70,6 +70,19 @@ def rss_points(recording: Recording) -> list[Point]:
         for sample in recording.samples
         if sample.rss is not None
     )
+
+
+def cell_peaks(recording: Recording) -> list[Point]:
+    """Return (seconds, bytes) of the kernel's high-water mark of each cell, at its middle.
+
+    A transient between two samples shows in no sample; within its cell its time is not known.
+    """
+    origin = recording.header.t
+    return [
+        ((marker.t - origin) / NANOSECONDS - marker.seconds / 2, float(marker.peak))
+        for marker in recording.markers
+        if marker.peak is not None and marker.seconds is not None and marker.peak_by == "kernel"
+    ]
 
 
 def timeline(points: Sequence[Point], most: int = TIMELINE_POINTS) -> list[list[float]]:
@@ -102,14 +115,18 @@ def cell_rows(markers: Iterable[Marker]) -> list[CellRow]:
     A start without an end is a cell that was still running: its duration stays None.
     """
     rows: list[CellRow] = []
-    open_row: CellRow | None = None
+    started: Marker | None = None
     for marker in markers:
         if marker.marker != "cell" or marker.source != "hook" or marker.phase == "replay":
             continue
-        if marker.phase == "end" and open_row is not None and open_row.cell == marker.cell:
+        if marker.phase == "start":
+            rows.append(_row(marker, None))
+            started = marker
+            continue
+        if started is not None and started.cell == marker.cell:
             rows.pop()
-        rows.append(_row(marker))
-        open_row = rows[-1] if marker.phase == "start" else None
+        rows.append(_row(marker, started))
+        started = None
     return rows
 
 
@@ -135,8 +152,11 @@ def _pause(snapshot: Snapshot) -> float:
     return (snapshot.pause_ns or 0) / 1e6
 
 
-def _row(marker: Marker) -> CellRow:
+def _row(marker: Marker, started: Marker | None) -> CellRow:
+    before = started.rss if started is not None and started.cell == marker.cell else None
+    known = before is not None and marker.rss is not None
     return CellRow(
+        change=(marker.rss or 0) - (before or 0) if known else None,
         cell=marker.cell,
         seconds=marker.seconds,
         error=marker.error,

@@ -18,6 +18,7 @@ from rich.text import Text
 from memprobe.findings import Finding, HolderRow, Overhead, Report
 from memprobe.reporters import chart, phrases
 from memprobe.reporters.amounts import counted, duration, percent, size
+from memprobe.reporters.cells import cells
 from memprobe.reporters.printable import printable
 from memprobe.reporters.trace import shortened, trace
 
@@ -60,6 +61,7 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
     if report.holders:
         yield ""
         yield from _holders(report.holders, width)
+    yield from cells(report.recording.cell_rows)
     yield ""
     yield from _cost(report.overhead, width)
     yield from _not_measured(report)
