@@ -113,6 +113,9 @@ def test_help_imports_no_verb_and_no_terminal_library() -> None:
     [
         ["--nonsense"],
         ["nonsense"],
+        ["repotr"],
+        ["report", "quiet.memprobe", "--exit-zer0"],
+        [],
         ["report"],
         ["report", "--output-format", "pdf", "x"],
         ["report", "missing.memprobe"],
@@ -129,7 +132,7 @@ def test_what_cannot_be_done_is_told_on_stderr_with_two(
     done = memprobe(*arguments, cwd=recording.parent)
     assert done.returncode == 2
     assert done.stdout == ""
-    assert re.search(r"^(error|Error):", done.stderr, re.M)
+    assert done.stderr.startswith("error: " if arguments else "Usage: memprobe ")
     assert "Traceback" not in done.stderr
 
 
@@ -278,6 +281,18 @@ sys.modules["memprobe.cli.demo"] = module
 from memprobe.cli import main
 sys.exit(main(["demo"]))
 """
+
+
+def test_a_misspelt_verb_or_option_is_answered_with_the_near_one() -> None:
+    assert "report" in memprobe("repotr").stderr
+    assert "--exit-zero" in memprobe("report", "x", "--exit-zer0").stderr
+
+
+@pytest.mark.parametrize("arguments", [["\x1b[2J"], ["explain", "a", "\x1b[2J"], ["--\x1b[2J"]])
+def test_a_hostile_argument_does_not_reach_the_terminal(arguments: list[str]) -> None:
+    done = memprobe(*arguments)
+    assert done.returncode == 2
+    assert "\x1b" not in done.stderr
 
 
 def test_a_bug_is_one_line_and_a_private_log_with_the_traceback(tmp_path: Path) -> None:

@@ -7,15 +7,15 @@ a MemprobeError.
 
 from __future__ import annotations
 
+import difflib
 import importlib
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from memprobe import __version__
-from memprobe.cli.failure import print_error, print_unexpected
+from memprobe.cli.failure import print_error, print_misuse, print_unexpected
 from memprobe.cli.output import close_quietly, finish
 from memprobe.errors import MemprobeError, UsageError
 
@@ -65,7 +65,12 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return the command of ``cmd_name``, or None where there is no such verb."""
         if cmd_name not in VERBS:
-            return None
+            if ctx.resilient_parsing:  # a shell completes half a word
+                return None
+            near = difflib.get_close_matches(cmd_name, VERBS, n=1)
+            raise click.UsageError(
+                f"there is no verb {cmd_name}" + (f"; did you mean {near[0]}?" if near else ""), ctx
+            )
         name = f"memprobe.cli.{cmd_name}"
         try:
             module = importlib.import_module(name)
@@ -114,7 +119,7 @@ def _invoke(arguments: Sequence[str] | None) -> int:
             standalone_mode=False,
         )
     except click.ClickException as error:
-        error.show(sys.stderr)
+        print_misuse(error)
         return FAILED
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED

@@ -13,7 +13,7 @@ import click
 
 from memprobe import __version__
 from memprobe.cli.output import wants_color
-from memprobe.errors import MemprobeError
+from memprobe.errors import MemprobeError, UsageError
 from memprobe.reporters.printable import printable
 
 
@@ -21,6 +21,17 @@ def print_error(error: MemprobeError) -> None:
     """Print ``error`` to stderr as error / cause / help / docs."""
     for line in error.lines():
         _say("\n".join(map(printable, line.split("\n"))))
+
+
+def print_misuse(error: click.ClickException) -> None:
+    """Print what click refuses, such as an unknown option, in the shape of our own errors."""
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":  # click 8.2 and later: its text is the help
+        error.show(sys.stderr)
+        return
+    path = context.command_path if context is not None else "memprobe"
+    message = error.format_message().rstrip(".")
+    print_error(UsageError(message, remedy=f"{path} --help"))
 
 
 def print_unexpected(error: Exception) -> None:
