@@ -25,7 +25,14 @@ def known_fingerprints(path: str) -> frozenset[str]:
         return frozenset(_fingerprints(document))
     except OSError as error:
         cause = error.strerror or str(error)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (
+        msgspec.MsgspecError,  # no ValueError before 0.19
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ):
         cause = "it is no JSON report of memprobe"
     raise UsageError(
         f"cannot use {path} as a baseline",

@@ -33,6 +33,10 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
 }
 
 
+# Before msgspec 0.19 its errors were no ValueErrors.
+_BROKEN = (ValueError, msgspec.MsgspecError)
+
+
 class UnreadableLine(ValueError):
     """A line that is no record: broken JSON, no object, no kind, or a field of another type."""
 
@@ -46,10 +50,10 @@ def parse(line: bytes) -> dict[str, Any]:
     try:
         try:
             raw = msgspec.json.decode(line)
-        except ValueError:
+        except _BROKEN:
             text = json.dumps(json.loads(line), ensure_ascii=False)
             raw = msgspec.json.decode(text.encode("utf-8", "replace"))
-    except (ValueError, RecursionError) as error:
+    except (*_BROKEN, RecursionError) as error:
         raise UnreadableLine(str(error)) from None
     if not isinstance(raw, dict):
         raise UnreadableLine("not a JSON object")
@@ -60,7 +64,7 @@ def convert(raw: dict[str, Any], kind: type[msgspec.Struct]) -> Record:
     """Return ``raw`` as a record of class ``kind``; raises UnreadableLine for a wrong type."""
     try:
         return msgspec.convert(raw, kind)  # type: ignore[return-value]
-    except (ValueError, RecursionError) as error:
+    except (*_BROKEN, RecursionError) as error:
         raise UnreadableLine(str(error)) from None
 
 
