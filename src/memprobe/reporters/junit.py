@@ -58,15 +58,16 @@ def _suite(root: Element, report: Report) -> None:
 
 
 def _finding(suite: Element, finding: Finding, report: Report) -> None:
-    name = f"{finding.code} {finding.name} {location(finding, report.recording)}"
+    # No cell number in the name: CI follows a case by its name from run to run.
+    name = f"{finding.code} {finding.name} {finding.fingerprint}".rstrip()
     case = SubElement(
         suite,
         "testcase",
         classname=printable(finding.code),
-        name=printable(f"{name} {finding.fingerprint}".rstrip()),
+        name=printable(name),
         time="0",
     )
-    body = _body(finding)
+    body = f"at: {location(finding, report.recording)}\n{_body(finding)}"
     if finding.fails:
         failure = SubElement(
             case,

@@ -44,7 +44,7 @@ def _finding(finding: Finding, report: Report) -> Iterator[str]:
         f"{size(finding.reclaim.bytes)} ({finding.status})"
     )
     yield ""
-    yield f"{prose(finding.title)} at {place}."
+    yield f"{prose(finding.title)} ({place})."
     yield ""
     for label, text in _facts(finding):
         if text:
