@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -34,8 +35,10 @@ def run(case: Case, *, attach: bool = False) -> Verdict:
     record = attached if attach and case.notebook else recorded
     try:
         with tempfile.TemporaryDirectory(prefix="memprobe-scenario-") as folder:
-            recording = Path(folder) / "scenario.memprobe"
-            record(case.path, recording)
+            # A copy: whatever a program writes beside itself goes with the folder.
+            program = Path(shutil.copy(case.path, folder))
+            recording = program.with_suffix(".memprobe")
+            record(program, recording)
             verdict = judge(case, report_of(recording))
     except (Broken, CellFailed, TimeoutError) as trouble:
         verdict = Verdict(case, broken=str(trouble))
@@ -47,7 +50,7 @@ def recorded(program: Path, recording: Path) -> None:
     """Run the program under ``memprobe run``. Raises ``Broken`` where it does not end well."""
     done = memprobe(["run", "-o", str(recording), "--quiet", str(program)], recording.parent)
     if done.returncode:
-        raise Broken(f"memprobe run ended with {done.returncode}: {_last_line(done.stderr)}")
+        raise Broken(f"memprobe run ended with {done.returncode}: {_error(done.stderr)}")
 
 
 def attached(notebook: Path, recording: Path) -> None:
@@ -57,7 +60,7 @@ def attached(notebook: Path, recording: Path) -> None:
         line = ["attach", client.connection_file, "-o", str(recording), "--quiet"]
         done = memprobe([*line, "--duration", ATTACHED], recording.parent)
     if done.returncode not in REPORTED:
-        raise Broken(f"memprobe attach ended with {done.returncode}: {_last_line(done.stderr)}")
+        raise Broken(f"memprobe attach ended with {done.returncode}: {_error(done.stderr)}")
 
 
 def report_of(recording: Path) -> dict[str, Any]:
@@ -65,7 +68,7 @@ def report_of(recording: Path) -> dict[str, Any]:
     line = ["report", str(recording), "--output-format", "json"]
     done = memprobe(line, recording.parent)
     if done.returncode not in REPORTED:
-        raise Broken(f"memprobe report ended with {done.returncode}: {_last_line(done.stderr)}")
+        raise Broken(f"memprobe report ended with {done.returncode}: {_error(done.stderr)}")
     report: dict[str, Any] = json.loads(done.stdout)
     return report
 
@@ -82,7 +85,8 @@ def memprobe(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[
         raise Broken(f"memprobe {arguments[0]} took more than {PATIENCE} s") from None
 
 
-def _last_line(text: str) -> str:
+def _error(text: str) -> str:
+    """Return what memprobe's error says, or else the last line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("error")]
-    return (errors or lines or ["(silent)"])[-1]
+    errors = [line for line in lines if line.startswith(("error:", "cause:"))]
+    return "; ".join(errors) or (lines or ["(silent)"])[-1]
