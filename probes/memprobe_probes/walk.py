@@ -37,6 +37,9 @@ _STOP_PACKAGES = frozenset(
      "memprobe", "memprobe_probes", "py4j", "debugpy", "pydevd", "_pydevd_bundle", "importlib",
      "_frozen_importlib", "_frozen_importlib_external", "selectors", "_thread", "ast"}
 )  # fmt: skip
+# IPython's record of a failed cell hangs in the frames behind its own exception and refers to
+# that exception: were it not walked, the exception would seem to be held by something unnamed.
+_PASSED_THROUGH = frozenset({"ExecutionResult"})
 _LEAVES = frozenset({int, float, complex, bool, str, bytes, bytearray, type(None), range})
 
 
@@ -188,7 +191,9 @@ class Kind:
     def __init__(self, cls: type) -> None:
         package = sizes.module_of(cls).partition(".")[0]
         ancestry = sizes.mro(cls)
-        self.stop = any(stop in ancestry for stop in _STOP_TYPES) or package in _STOP_PACKAGES
+        self.stop = any(stop in ancestry for stop in _STOP_TYPES) or (
+            package in _STOP_PACKAGES and cls.__name__ not in _PASSED_THROUGH
+        )
         self.leaf = cls in _LEAVES
         self.adapter = None if self.leaf or self.stop else buffers.adapter_for(cls)
         self.size: Callable[[Any], int] = (
