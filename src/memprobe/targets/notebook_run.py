@@ -11,7 +11,9 @@ import os
 import queue
 import re
 import signal
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -205,8 +207,12 @@ def _kernel_manager() -> Any:
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import KernelManager
 
-    # Sockets in the file system: nothing listens on the network.
-    manager = KernelManager(transport="ipc")
+    # Sockets in a private folder: nothing listens on the network. Their names are absolute, for
+    # the kernel works in the notebook's folder and we in another.
+    folder = tempfile.mkdtemp(prefix="memprobe-")
+    manager = KernelManager(
+        transport="ipc", ip=os.path.join(folder, "s"), connection_file=f"{folder}/kernel.json"
+    )
     # This interpreter, whatever kernels are installed under the usual name.
     manager._kernel_spec = KernelSpec(
         argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
