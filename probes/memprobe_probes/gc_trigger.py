@@ -65,24 +65,26 @@ class GcTrigger:
         return partial(max, key=partial(next, steps))
 
     def _run(self) -> Generator[int, None, None]:
-        came: tuple[int, ...] = ()
+        came: list[int] = []  # signals that the user's code still has to see
         while True:
             try:
                 # The jump back looks at signals too: this loop belongs inside the try.
                 while True:
-                    # From here to the C code above nothing does: the user's handler runs, and
-                    # raises, in the user's code.
+                    first = map(came.pop, repeat(0, len(came)))
+                    deliver = map(interrupt_main, first)  # type: ignore[arg-type]
                     self._turn[0] = self._runner
-                    yield 0 in map(interrupt_main, came)  # type: ignore[arg-type,operator]
-                    came = ()
-                    held = Held()
+                    # From here to the C code above nothing looks at signals: the user's handler
+                    # runs, and raises, in the user's code.
+                    yield 0 in deliver  # type: ignore[operator]
+                    held = Held(came)
                     try:
+                        held.hold()
                         pause = self._work()
                     finally:
-                        came = held.release()
+                        held.release()
                     self._due[0] = self._clock() + pause
             except GeneratorExit:
                 raise
             except BaseException as error:
-                came += behind(error)
+                came.extend(behind(error))
                 self._due[0] = self._clock() + AFTER_ERROR

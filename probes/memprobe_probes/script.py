@@ -6,11 +6,15 @@ import atexit
 import json
 import os
 import sys
+import time
 from typing import Any
 
 from . import bootstrap
 from .descriptors import close_own, identity, out_of_the_way
 from .gc_trigger import GcTrigger
+
+# Seconds between two looks at RSS (20 µs each): memory can go from half to full in one second.
+LOOK = 0.05
 
 
 def start(folder: str) -> None:
@@ -33,7 +37,7 @@ class ScriptWatch:
 
     def __init__(self, probe: Any, interval: float, alive: str) -> None:
         self._probe: Any = probe
-        self._interval = interval
+        self._next_sample = time.monotonic() + interval
         self._owner = os.getpid()
         self._trigger = GcTrigger(self._measure)
         # Held open and never written: when it closes, the host sees an exit or an exec.
@@ -43,7 +47,7 @@ class ScriptWatch:
     def begin(self) -> None:
         """Arm, unless this interpreter has no GIL: the trigger relies on it."""
         if getattr(sys, "_is_gil_enabled", lambda: True)():
-            self._trigger.arm(self._interval)
+            self._trigger.arm(LOOK)
 
     def forked(self) -> None:
         """In a forked child: measure nothing, write nothing."""
@@ -69,7 +73,13 @@ class ScriptWatch:
             pass
 
     def _measure(self) -> float:
+        """Look at the limit; take a sample and a snapshot where they are due. Return a delay."""
+        now = time.monotonic()
+        if now < self._next_sample:
+            self._probe.watch_limit(on_user_thread=True)
+            return LOOK
         self._probe.sample(on_user_thread=True)
         if self._probe.due():
             self._probe.snapshot("interval", on_user_thread=True)
-        return float(self._probe.interval)
+        self._next_sample = now + float(self._probe.interval)
+        return min(LOOK, float(self._probe.interval))

@@ -17,22 +17,35 @@ _CAN_HOLD = hasattr(_signal, "sigtimedwait") and hasattr(_signal, "pthread_sigma
 
 
 class Held:
-    """Between creation and ``release`` no signal with a Python handler arrives in this thread."""
+    """Between ``hold`` and ``release`` no signal with a Python handler arrives in this thread.
 
-    def __init__(self) -> None:
+    Either may raise what a handler raises that was waiting already; ``release`` must follow all
+    the same, so both belong into one ``try … finally``.
+    """
+
+    def __init__(self, came: list[int]) -> None:
+        self._came = came
         self._handled: set[int] = set()
-        if _CAN_HOLD:
-            self._handled = {n for n in _signal.valid_signals() if callable(_signal.getsignal(n))}
-            self._before = _signal.pthread_sigmask(_signal.SIG_BLOCK, self._handled)
+        self._before: set[int] = set()
 
-    def release(self) -> tuple[int, ...]:
-        """Let signals through again; return those that came meanwhile, for ``interrupt_main``."""
-        if not self._handled:
-            return ()
-        came = tuple(number for number in self._handled - self._before if self._take(number))
-        self._handled = set()
-        _signal.pthread_sigmask(_signal.SIG_SETMASK, self._before)
-        return came
+    def hold(self) -> None:
+        """Keep signals away. Linux only; elsewhere this does nothing."""
+        if _CAN_HOLD:
+            handled = {n for n in _signal.valid_signals() if callable(_signal.getsignal(n))}
+            self._before = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
+            self._handled = handled - self._before
+            # This runs waiting handlers after it has blocked: the mask must be known by now.
+            _signal.pthread_sigmask(_signal.SIG_BLOCK, self._handled)
+
+    def release(self) -> None:
+        """Let signals through again; those that came meanwhile are appended to ``came``."""
+        handled, self._handled = self._handled, set()
+        if not handled:
+            return
+        try:
+            self._came.extend(number for number in handled if self._take(number))
+        finally:
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, self._before)
 
     @staticmethod
     def _take(number: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -47,12 +48,24 @@ def memprobe_run(recording: Path, *target: str, options: tuple[str, ...] = ("-q"
 
 
 def behave(line: list[str], *, stdin: str = "", env: dict[str, str], cwd: Path) -> Behaviour:
-    """Run ``line`` to its end."""
-    done = subprocess.run(
-        line, input=stdin, env=env, cwd=cwd, capture_output=True, text=True, timeout=TIMEOUT
-    )
-    status = done.returncode if done.returncode >= 0 else 128 - done.returncode
-    return Behaviour(done.stdout, done.stderr, status)
+    """Run ``line`` to its end. What takes too long is killed, with everything below it."""
+    with subprocess.Popen(
+        line,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=env,
+        cwd=cwd,
+        start_new_session=True,
+    ) as process:
+        try:
+            stdout, stderr = process.communicate(stdin, timeout=TIMEOUT)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    status = process.returncode if process.returncode >= 0 else 128 - process.returncode
+    return Behaviour(stdout, stderr, status)
 
 
 def both(
@@ -61,6 +74,7 @@ def both(
     stdin: str = "",
     cwd: Path = PROGRAMS,
     python: str = sys.executable,
+    options: tuple[str, ...] = (),
     **variables: str | None,
 ) -> tuple[Behaviour, Behaviour, Recording]:
     """Run Python with ``target`` alone and under memprobe; return both and the recording.
@@ -71,7 +85,9 @@ def both(
     path = tmp_path / f"{len(list(tmp_path.iterdir()))}.memprobe"
     own = () if python == sys.executable else (python,)
     alone = behave([python, *target], stdin=stdin, env=env, cwd=cwd)
-    recorded = behave(memprobe_run(path, *own, *target), stdin=stdin, env=env, cwd=cwd)
+    recorded = behave(
+        memprobe_run(path, *own, *target, options=("-q", *options)), stdin=stdin, env=env, cwd=cwd
+    )
     return alone, recorded, read(path)
 
 

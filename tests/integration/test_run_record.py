@@ -165,6 +165,7 @@ def test_signal_to_memprobe_reaches_the_target(name: str, tmp_path: Path) -> Non
     with running(path, "allocates.py", options=("-q",)) as host:
         pid_of_target(path)
         host.send_signal(number)
+        host.wait(DEADLINE)  # before its standard input ends: that would end the target too
         stderr = host.communicate(timeout=DEADLINE)[1]
     assert host.returncode == 128 + number
     assert ("KeyboardInterrupt" in stderr) == (name == "SIGINT")
@@ -226,3 +227,16 @@ def test_program_without_a_python_is_recorded_from_outside(tmp_path: Path) -> No
     assert "without the probe: no Python" in seen.stderr
     recording: Recording = read(path)
     assert [event.event for event in recording.events] == ["no-probe"]
+
+
+def test_limit_coming_near_takes_snapshots_before_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "grows.memprobe"
+    line = memprobe_run(path, "grows.py")
+    shell = ["sh", "-c", 'ulimit -v 300000; exec "$@"', "sh", *line]
+    seen = behave(shell, env=bare_environment(), cwd=PROGRAMS)
+    assert seen.status == 128 + signal.SIGKILL
+    recording = read(path)
+    assert recording.header.limits.source == "rlimit"
+    crossed = [s for s in recording.snapshots if s.reason == "threshold"]
+    assert [snapshot.threshold for snapshot in crossed] == [0.6, 0.75, 0.85]
+    assert "hoard" in held_names(crossed)

@@ -25,6 +25,9 @@ CASES = {
     "exit order": (["exit_order.py"], {}),
     "processes": (["processes.py"], {"PYTHONPATH": "/nowhere"}),
     "exec": (["executes.py", "again"], {}),
+    # An interval this short makes the probe work at nearly every collection.
+    "threads": (["threads.py"], {"options": ("--interval", "0.001")}),
+    "debugpy": (["-m", "debugpy", "--listen", "127.0.0.1:0", "debugged.py"], {}),
     "debugger": (["-m", "pdb", "debugged.py"], {"stdin": "b 5\nc\np value\nw\nc\nq\n"}),
     "stdin": (["stdin_lines.py"], {"stdin": LINES}),
     "shadowed library": (["shadow/shadowing.py"], {}),
@@ -60,7 +63,9 @@ def test_every_way_to_end_is_the_same(way: str, tmp_path: Path) -> None:
 
 
 def test_signals_raised_while_collecting_are_never_lost(tmp_path: Path) -> None:
-    alone, recorded, recording = both(tmp_path, "interrupted.py", "1000")
+    alone, recorded, recording = both(
+        tmp_path, "interrupted.py", "1000", options=("--interval", "0.002")
+    )
     assert alone.stdout == "seen 1000 of 1000\n"
     assert recorded == alone
     assert was_probed(recording)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -96,22 +95,15 @@ class ChildSignals:
         return Stopped(stop)
 
     def _stop_like_target(self, number: int) -> None:
-        with _default(number):
-            os.kill(os.getpid(), number)  # we are stopped here, until somebody continues us
+        handler = signal.signal(number, signal.SIG_DFL)
+        # Sent while it is blocked, so that it is one with the terminal's own, if that is pending.
+        os.kill(os.getpid(), number)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})  # stopped here, until continued
+        signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+        signal.signal(number, handler if handler is not None else signal.SIG_DFL)
         self._send(signal.SIGCONT)
 
     def _send(self, number: int) -> None:
         # Gone, or it has become another user: not ours to tell.
         with suppress(ProcessLookupError, PermissionError):
             os.kill(self._pid, number)
-
-
-@contextmanager
-def _default(number: int) -> Iterator[None]:
-    handler = signal.signal(number, signal.SIG_DFL)
-    mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(number, handler if handler is not None else signal.SIG_DFL)
