@@ -39,6 +39,7 @@ def run(case: Case, *, attach: bool = False) -> Verdict:
             program = Path(shutil.copy(case.path, folder))
             recording = program.with_suffix(".memprobe")
             record(program, recording)
+            require_last_snapshot(recording)
             verdict = judge(case, report_of(recording))
     except (Broken, CellFailed, TimeoutError) as trouble:
         verdict = Verdict(case, broken=str(trouble))
@@ -61,6 +62,17 @@ def attached(notebook: Path, recording: Path) -> None:
         done = memprobe([*line, "--duration", ATTACHED], recording.parent)
     if done.returncode not in REPORTED:
         raise Broken(f"memprobe attach ended with {done.returncode}: {_error(done.stderr)}")
+
+
+def require_last_snapshot(recording: Path) -> None:
+    """Raise ``Broken`` where the end was not measured: silence about it would prove nothing."""
+    lines = recording.read_text(encoding="utf-8").splitlines()
+    records = [json.loads(line) for line in lines if '"snapshot"' in line]
+    snapshots = [record for record in records if record["kind"] == "snapshot"]
+    if not snapshots:
+        raise Broken("no snapshot was taken")
+    if snapshots[-1].get("skipped"):
+        raise Broken(f"the last snapshot was skipped: {snapshots[-1]['skipped']}")
 
 
 def report_of(recording: Path) -> dict[str, Any]:
