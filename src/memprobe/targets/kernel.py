@@ -89,6 +89,7 @@ class Attachment:
         self.joined = bool(answer.get("joined"))
         self.client = str(folder.config["client"])
         self.ended: End | None = None
+        self._status: int | None = None
         self._last = False  # nobody else follows this probe: its folder can go
         self.writer = writer
         self._own_folder = folder
@@ -124,8 +125,12 @@ class Attachment:
         """Send a command to the probe; None when it does not answer in ``timeout`` seconds."""
         return self.folder.send(verb, timeout=timeout, **arguments)
 
-    def detach(self) -> None:
-        """Drop our lease; with it the last one, wait until the probe has left the kernel."""
+    def detach(self, status: int | None = None) -> None:
+        """Drop our lease; with it the last one, wait until the probe has left the kernel.
+
+        ``status``: what was run in the kernel is over, with this exit status.
+        """
+        self._status = status
         if self.ended is None:
             reply = self.ask("detach", client=self.client, timeout=LEAVE)
             self._last = reply is not None and reply.get("result", {}).get("left") == 0
@@ -170,7 +175,8 @@ class Attachment:
             reason = "kernel-restarted"
         self.ended = End(
             t=time.monotonic_ns(),
-            reason=reason,
+            reason=reason if self._status is None else "exit",
+            status=self._status,
             peak=held.peak if held is not None else None,
             cpu=held.cpu if held is not None else None,
         )

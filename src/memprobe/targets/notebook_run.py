@@ -11,7 +11,6 @@ import os
 import queue
 import re
 import signal
-import shutil
 import sys
 import tempfile
 import time
@@ -60,19 +59,20 @@ class NotebookRun:
         self._manager: Any = None
         self._client: Any = None
         self._attachment: Attachment | None = None
+        self._status = CELL_FAILED
 
     def run(self, final_path: Path | None = None) -> Outcome:
         """Run to the end; ``final_path`` may hold ``{pid}``. Raises ``TargetError``, unstarted."""
         with _signals_as_exceptions():
             try:
                 self._start(final_path)
-                status = self._run_cells()
+                self._status = self._run_cells()
             except Ended as ended:
-                status = 128 + ended.number
+                self._status = 128 + ended.number
             finally:
                 self._stop()
         path = self._attachment.writer.path if self._attachment else self._writer.path
-        return Outcome(status=status, path=path)
+        return Outcome(status=self._status, path=path)
 
     def _start(self, final_path: Path | None) -> None:
         self._manager = _kernel_manager()
@@ -179,7 +179,7 @@ class NotebookRun:
     def _leave(self, attachment: Attachment) -> None:
         if self._manager.is_alive():
             attachment.ask("snapshot", timeout=LAST_SNAPSHOT)
-            attachment.detach()
+            attachment.detach(self._status)
             return
         deadline = time.monotonic() + 1.0
         while attachment.ended is None and time.monotonic() < deadline:

@@ -1,0 +1,73 @@
+"""``memprobe run NOTEBOOK.ipynb``: its cells run in order in a fresh kernel, watched all along."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from running import Behaviour, bare_environment, behave, memprobe_run
+
+from memprobe.recording.reader import Recording, read
+
+pytest.importorskip("ipykernel")
+
+
+def notebook(path: Path, *sources: str, tags: dict[int, list[str]] | None = None) -> None:
+    cells = [
+        {
+            "cell_type": "code",
+            "id": f"cell-{number}",
+            "metadata": {"tags": (tags or {}).get(number, [])},
+            "execution_count": None,
+            "outputs": [],
+            "source": source,
+        }
+        for number, source in enumerate(sources)
+    ]
+    path.write_text(
+        json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    )
+
+
+def run(tmp_path: Path, *options: str) -> tuple[Behaviour, Recording]:
+    path = tmp_path / "nb.memprobe"
+    line = memprobe_run(path, str(tmp_path / "etl.ipynb"), options=options)
+    return behave(line, env=bare_environment(), cwd=tmp_path.parent), read(path)
+
+
+def test_cells_run_in_order_until_one_fails(tmp_path: Path) -> None:
+    notebook(
+        tmp_path / "etl.ipynb",
+        "import os, sys\nrows = [str(n) * 50 for n in range(200_000)]\nos.getcwd()",
+        "print('to stdout')\nprint('to stderr', file=sys.stderr)",
+        "1/0",
+        "len(rows)",
+        "raise ValueError('seen')",
+        "print('never')",
+        tags={2: ["raises-exception"]},
+    )
+    seen, recording = run(tmp_path)
+    assert seen.status == 1
+    assert seen.stdout == f"{str(tmp_path)!r}\nto stdout\n200000\n"
+    assert "to stderr\n" in seen.stderr
+    assert "ZeroDivisionError" in seen.stderr
+    assert "ValueError: seen" in seen.stderr
+    assert "\x1b" not in seen.stderr
+    assert "rows" in seen.stderr  # the report names it
+    assert (recording.header.context, recording.header.program) == ("notebook", "etl.ipynb")
+    ended = [marker for marker in recording.markers if marker.phase == "end"]
+    assert [marker.cell_id for marker in ended] == [f"cell-{number}" for number in range(5)]
+    assert [marker.error for marker in ended][2::2] == ["ZeroDivisionError", "ValueError"]
+    assert recording.snapshots[-1].cell == 5
+    assert (recording.end.reason, recording.end.status) == ("exit", 1)
+    assert not Path(f"/proc/{recording.header.pid}").exists()
+
+
+def test_kernel_that_dies_gives_its_status(tmp_path: Path) -> None:
+    notebook(tmp_path / "etl.ipynb", "kept = list(range(10))", "import os\nos._exit(7)", "kept")
+    seen, recording = run(tmp_path, "-q")
+    assert (seen.stdout, seen.status) == ("", 7)
+    assert "the kernel died (status 7)" in seen.stderr
+    assert recording.end.reason == "kernel-died"
+    assert recording.header.pid > 0
