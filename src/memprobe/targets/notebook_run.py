@@ -10,6 +10,7 @@ import contextlib
 import os
 import queue
 import re
+import shutil
 import signal
 import sys
 import tempfile
@@ -60,6 +61,7 @@ class NotebookRun:
         self._client: Any = None
         self._attachment: Attachment | None = None
         self._status = CELL_FAILED
+        self._sockets = tempfile.mkdtemp(prefix="memprobe-")
 
     def run(self, final_path: Path | None = None) -> Outcome:
         """Run to the end; ``final_path`` may hold ``{pid}``. Raises ``TargetError``, unstarted."""
@@ -75,7 +77,7 @@ class NotebookRun:
         return Outcome(status=self._status, path=path)
 
     def _start(self, final_path: Path | None) -> None:
-        self._manager = _kernel_manager()
+        self._manager = _kernel_manager(self._sockets)
         self._manager.start_kernel(
             cwd=str(self._notebook.absolute().parent),
             env={**os.environ, "JPY_SESSION_NAME": str(self._notebook.absolute())},
@@ -175,6 +177,7 @@ class NotebookRun:
             if self._manager is not None:
                 self._manager.shutdown_kernel(now=self._attachment is None)
                 self._manager.cleanup_resources()
+            shutil.rmtree(self._sockets, ignore_errors=True)
 
     def _leave(self, attachment: Attachment) -> None:
         if self._manager.is_alive():
@@ -203,13 +206,12 @@ def _code_cells(notebook: Path) -> list[Any]:
     return [cell for cell in content.cells if cell.cell_type == "code" and cell.source.strip()]
 
 
-def _kernel_manager() -> Any:
+def _kernel_manager(folder: str) -> Any:
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import KernelManager
 
     # Sockets in a private folder: nothing listens on the network. Their names are absolute, for
     # the kernel works in the notebook's folder and we in another.
-    folder = tempfile.mkdtemp(prefix="memprobe-")
     manager = KernelManager(
         transport="ipc", ip=os.path.join(folder, "s"), connection_file=f"{folder}/kernel.json"
     )
