@@ -5,8 +5,12 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from memprobe.findings import Report
 
 NEEDED = ("ipykernel", "pandas")
 NOT_FOUND = 1
@@ -45,11 +49,9 @@ def _require(names: tuple[str, ...]) -> None:
         )
 
 
-def _print(report: object) -> None:
+def _print(report: Report) -> None:
     from memprobe.cli.judge import Verdict
-    from memprobe.findings import Report
 
-    assert isinstance(report, Report)
     Verdict([report]).show("text")
 
 

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty
@@ -39,7 +39,8 @@ class DemoKernel:
             raise TargetError(
                 "the demo's kernel did not start",
                 cause=str(error),
-                remedy="see what it says: python -m ipykernel_launcher",
+                remedy=f"see what it says: {sys.executable} -m ipykernel_launcher",
+                docs="verbs/demo.md",
             ) from error
 
     def run(self, source: str) -> str | None:
@@ -66,7 +67,9 @@ class DemoKernel:
                 return
             if message["msg_type"] == "error":
                 break
-        raise TargetError("the demo's last cell did not begin", remedy="try again")
+        raise TargetError(
+            "the demo's last cell did not begin", remedy="try again", docs="verbs/demo.md"
+        )
 
     def stop(self) -> None:
         """Stop the kernel, in the middle of its cell, and wait for its end."""
@@ -116,4 +119,5 @@ def _start(connection_file: Path) -> subprocess.Popen[bytes]:
     )
 
 
-_ignore: Callable[[dict[str, Any]], None] = lambda message: None  # noqa: E731
+def _ignore(message: dict[str, Any]) -> None:
+    """Show nothing of what a cell displays."""

@@ -16,6 +16,7 @@ from memprobe.targets.kernel import Attachment, AttachOptions, attach
 NOTEBOOK = Path(__file__).with_name("orders.ipynb")
 EXPECTED = "MP201"  # the displayed frame: the demo has failed where it is not found
 PATIENCE = 10.0  # seconds until a snapshot must have come
+WATCH = 2.0  # seconds to stay at least, so that there are samples to show
 POLL = 0.05  # seconds between two looks at the spool
 
 Tell = Callable[[str], None]
@@ -67,25 +68,32 @@ def _record(kernel: DemoKernel, recording: Path, config: Config, tell: Tell) -> 
     attachment = attach(kernel.connection_file, kernel.pid, options)
     tell(f"attached to process {kernel.pid} from outside, while the cell runs")
     try:
-        _await_snapshot(attachment)
+        _follow(attachment)
     finally:
         attachment.detach()
     tell("measured and detached; the cell went on all the while")
 
 
-def _await_snapshot(attachment: Attachment) -> None:
-    """Poll until a snapshot has measured something. Raises NothingMeasured when none comes."""
-    deadline = time.monotonic() + PATIENCE
+def _follow(attachment: Attachment) -> None:
+    """Poll for a while, until a snapshot has measured something too.
+
+    Raises NothingMeasured when none comes.
+    """
+    began = time.monotonic()
+    measured = False
     skipped = "none was taken"
-    while time.monotonic() < deadline and attachment.ended is None:
+    while time.monotonic() - began < PATIENCE and attachment.ended is None:
         for record in attachment.poll():
             if isinstance(record, Snapshot) and record.skipped is None:
-                return
-            if isinstance(record, Snapshot):
+                measured = True
+            elif isinstance(record, Snapshot):
                 skipped = str(record.skipped)
+        if measured and time.monotonic() - began >= WATCH:
+            return
         time.sleep(POLL)
     raise NothingMeasured(
         "the demo's notebook could not be measured",
         cause=skipped,
         remedy="on a busy machine allow a longer pause: MEMPROBE_MAX_PAUSE=1 memprobe demo",
+        docs="verbs/demo.md",
     )
