@@ -47,23 +47,35 @@ def function_locals(frame: FrameType) -> dict[str, Any] | None:
 
 def name_of_local(frame: FrameType, value: object) -> str | None:
     """Return the name under which ``frame`` holds ``value``, where that can be read."""
-    for name, held in (function_locals(frame) or {}).items():
-        if held is value:
-            return name
-    return None
+    names = _present_locals(frame) or function_locals(frame) or {}
+    return next((name for name, held in dict.items(names) if held is value), None)
+
+
+def is_locals_dict(frame: FrameType, value: object) -> bool:
+    """Whether ``value`` is the dict of locals that somebody left attached to ``frame``."""
+    return value is _present_locals(frame)
 
 
 def _has_locals_dict(frame: FrameType) -> bool:
     """Whether somebody asked for this frame's locals before (visible for ended frames)."""
-    known = (frame.f_globals, frame.f_builtins)
+    return _present_locals(frame) is not None
+
+
+def _present_locals(frame: FrameType) -> dict[str, Any] | None:
+    """Return the dict of locals that somebody (IPython's traceback, a debugger) left attached.
+
+    Looking at it as it is refreshes nothing.
+    """
     code = frame.f_code
     plain = set(code.co_varnames) | set(code.co_cellvars) | set(code.co_freevars)
     for referent in gc.get_referents(frame):
-        if type(referent) is not dict or any(referent is one for one in known):
+        if type(referent) is not dict or not referent:
             continue
-        if referent and plain.issuperset(key for key in referent if type(key) is str):
-            return True
-    return False
+        if referent is frame.f_globals or referent is frame.f_builtins:
+            continue
+        if plain.issuperset(key for key in referent if type(key) is str):
+            return referent
+    return None
 
 
 def _clear_if_ours(attached: dict[str, Any]) -> None:

@@ -8,16 +8,16 @@ same.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from . import buffers, sizes
 from .containers import CONTAINERS
+from .garbage import adopt_garbage, unmet
 from .paths import path_to
 from .roots import Root
-from .sampling import OWN_REFERENCES, SAMPLE
+from .sampling import SAMPLE
 from .walk import BIG_CONTAINER, TooLong, Walk
 
 LEAST_GROUP = 64 * 1024  # bytes below which a group is not worth a row
@@ -32,18 +32,23 @@ def attribute(walk: Walk, roots: Sequence[Root], nodes: Sequence[int]) -> list[i
 
     A node with more references than the walk has met is reached by something unnamed too.
     """
+    for node in nodes:
+        if node >= 0:
+            walk.incoming[node] += 1
+    masks = _reached(walk, nodes)
+    if adopt_garbage(walk, [bool(mask) for mask in masks]):
+        masks = _reached(walk, nodes)
+    for node in unmet(walk):
+        _spread_mask(walk, masks, node, 1 << len(roots))
+    named = (1 << len(roots)) - 1
+    return [mask if mask & named else 0 for mask in masks]
+
+
+def _reached(walk: Walk, nodes: Sequence[int]) -> list[int]:
     masks = [0] * len(walk.objects)
     for position, node in enumerate(nodes):
         if node >= 0:
-            walk.incoming[node] += 1
             _spread_mask(walk, masks, node, 1 << position)
-    unnamed = 1 << len(roots)
-    counts = list(map(sys.getrefcount, walk.objects))
-    for node, count in enumerate(counts):
-        if walk.objects[node] is None:
-            continue
-        if count - OWN_REFERENCES > walk.incoming[node]:
-            _spread_mask(walk, masks, node, unnamed)
     return masks
 
 

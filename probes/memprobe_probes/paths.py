@@ -25,9 +25,9 @@ def path_to(walk: Walk, node: int) -> tuple[list[dict[str, str]], list[str]]:
         child = walk.objects[below]
         name = "buffer" if child is None else sizes.type_name(type(child))
         edge = edge_name(walk.objects[above], child)
-        if steps and steps[-1]["edge"] == "__dict__":
-            steps.pop()
-            edge = _attribute_key(walk.objects[above], child)
+        if steps and steps[-1]["edge"] in ("__dict__", "f_locals"):
+            dot = "." if steps.pop()["edge"] == "__dict__" else ""
+            edge = dot + _key_of(walk.objects[above], child)
         steps.append({"edge": edge, "type": name})
     for step in chain:
         kind = _VIA.get(type(walk.objects[step]))
@@ -45,6 +45,8 @@ def edge_name(above: Any, below: Any) -> str:
         position = next((i for i, one in enumerate(above) if one is below), None)
         return "[*]" if position is None else f"[{position}]"
     if cls is types.FrameType:
+        if frames.is_locals_dict(above, below):
+            return "f_locals"
         return frames.name_of_local(above, below) or "local"
     if cls is types.CellType:
         return "cell_contents"
@@ -55,11 +57,11 @@ def edge_name(above: Any, below: Any) -> str:
     return _attribute_name(above, below)
 
 
-def _attribute_key(names: Any, value: Any) -> str:
-    """Return the attribute's name: ``names`` is an instance's own ``__dict__``."""
+def _key_of(names: Any, value: Any) -> str:
+    """Return the name of an attribute or local: ``names`` is the dict that an object keeps."""
     for name, held in dict.items(names):
         if held is value and type(name) is str:
-            return "." + name
+            return str(name)
     return "·"
 
 

@@ -50,9 +50,9 @@ class TooLong(Exception):
 class Walk:
     """The graph below the roots as parallel lists: objects, sizes, edges and parents.
 
-    ``deadline`` is in ns of this thread's own CPU time: what the walk can cost the user.
-    Native buffers are nodes of their own, keyed by address, so
-    a buffer that is reached twice counts once.
+    ``deadline`` is in ns of this thread's own CPU time: what the walk can cost the user. Native
+    buffers are nodes of their own, keyed by address, so a buffer that is reached twice counts
+    once.
     """
 
     def __init__(self, stop_ids: set[int], deadline: int) -> None:
@@ -68,6 +68,7 @@ class Walk:
         self.incoming: list[int] = []
         self.blind: set[str] = set()
         self._kinds: dict[type, Kind] = {}
+        self._expanded = 0
         self._seed = 0x9E3779B9
 
     def add(self, obj: Any, parent: int) -> int:
@@ -85,14 +86,23 @@ class Walk:
         return node
 
     def expand_all(self) -> None:
-        """Walk breadth first until no object is left."""
-        node = 0
+        """Walk breadth first until no object is left; can be called again after ``add``."""
+        node = self._expanded
         while node < len(self.objects):
             if not node & 255:
                 self.check()
             if self.edges[node] is _PENDING:
                 self._expand(node)
             node += 1
+            self._expanded = node
+
+    def affords(self, cost: int) -> bool:
+        """Whether ``cost`` ns more stay within the deadline."""
+        return time.thread_time_ns() + cost < self.deadline
+
+    def give_up(self) -> None:
+        """Leave what has not been expanded without edges."""
+        self.edges = [() if edges is _PENDING else edges for edges in self.edges]
 
     def check(self) -> None:
         """Raise ``TooLong`` past the deadline or the largest number of nodes."""
@@ -192,7 +202,8 @@ class Kind:
         package = sizes.module_of(cls).partition(".")[0]
         ancestry = sizes.mro(cls)
         self.stop = any(stop in ancestry for stop in _STOP_TYPES) or (
-            package in _STOP_PACKAGES and cls.__name__ not in _PASSED_THROUGH
+            package in _STOP_PACKAGES
+            and sizes.type_name(cls).rpartition(".")[2] not in _PASSED_THROUGH
         )
         self.leaf = cls in _LEAVES
         self.adapter = None if self.leaf or self.stop else buffers.adapter_for(cls)
