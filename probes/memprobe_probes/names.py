@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from . import sizes
@@ -22,16 +22,19 @@ _READS_TEXT = frozenset(
 )  # fmt: skip
 _NAMESPACES = frozenset({"globals", "locals", "vars"})
 _MOST_OBJECTS = 2000
+_LONGEST_TEXT = 100_000
 
 
 class CellNames:
-    """Names of one cell: ``bound`` (name → line), ``used``, ``deleted``; ``shows`` is True when
-    its last statement is an expression that IPython displays."""
+    """Names of one cell: ``bound`` (name → line), ``used``, ``deleted``; ``texts`` are the names
+    whose text is given to ``eval`` and its like; ``shows`` is True when the last statement is an
+    expression that IPython displays."""
 
     def __init__(self) -> None:
         self.bound: dict[str, int] = {}
         self.used: set[str] = set()
         self.deleted: set[str] = set()
+        self.texts: set[str] = set()
         self.shows = False
 
 
@@ -130,6 +133,8 @@ class _Visitor(ast.NodeVisitor):
             for argument in [*node.args, *(keyword.value for keyword in node.keywords)]:
                 for part in ast.walk(argument):
                     self._words(part)
+                    if isinstance(part, ast.Name):
+                        self.names.texts.add(part.id)
         self.generic_visit(node)
 
     def _words(self, node: ast.AST) -> None:
@@ -153,12 +158,14 @@ def _is_namespace_method(func: ast.expr) -> bool:
     return isinstance(func, ast.Attribute) and _is_namespace(func.value)
 
 
-def with_called(used: set[str], namespace: Mapping[str, Any]) -> set[str]:
-    """Return ``used`` and every global name that functions reachable from them mention.
+def with_called(names: CellNames, namespace: Mapping[str, Any]) -> set[str]:
+    """Return what the cell uses and every global name that code reachable from it mentions.
 
     Follows functions, methods of the user's classes, instances of such classes, closures,
-    partials and wrapped functions whose globals are ``namespace``. No user code runs.
+    partials and wrapped functions whose globals are ``namespace``, and texts that are evaluated.
+    No user code runs.
     """
+    used = names.used | _words_in(names.texts, namespace)
     found = {name for name in used if name in namespace}
     pending = [namespace[name] for name in found]
     seen: set[int] = set()
@@ -175,15 +182,31 @@ def with_called(used: set[str], namespace: Mapping[str, Any]) -> set[str]:
     return found | used
 
 
+def _words_in(texts: Iterable[str], namespace: Mapping[str, Any]) -> set[str]:
+    """Return the identifiers in the texts that these names are bound to; the texts stay here."""
+    words: set[str] = set()
+    for name in texts:
+        text = namespace.get(name)
+        if type(text) is str and len(text) < _LONGEST_TEXT:
+            words.update(_WORD.findall(text))
+    return words
+
+
 def _names_in(obj: Any, namespace: Mapping[str, Any]) -> Iterator[str]:
     if type(obj) is types.FunctionType and obj.__globals__ is namespace:
-        yield from _names_of_code(obj.__code__)
+        mentioned = list(_names_of_code(obj.__code__))
+        yield from mentioned
+        if _reads_text(obj.__code__):
+            yield from _words_in(mentioned, namespace)
+
+
+def _reads_text(code: types.CodeType) -> bool:
+    """Whether code mentions ``eval``, ``query``, ``globals`` or another reader of names in text."""
+    return not (_READS_TEXT | _NAMESPACES).isdisjoint(code.co_names)
 
 
 def _names_of_code(code: types.CodeType) -> Iterator[str]:
-    reads_text = not _READS_TEXT.isdisjoint(code.co_names) or not _NAMESPACES.isdisjoint(
-        code.co_names
-    )
+    reads_text = _reads_text(code)
     yield from code.co_names
     for constant in code.co_consts:
         if type(constant) is types.CodeType:

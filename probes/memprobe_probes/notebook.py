@@ -154,7 +154,7 @@ class CellHooks:
 
     def _named(self, found: names.CellNames, source: str, *, follow: bool = True) -> dict[str, Any]:
         namespace = self._shell.user_ns
-        used = names.with_called(found.used, namespace) if follow else found.used
+        used = names.with_called(found, namespace) if follow else found.used
         interesting = [name for name in used if name in namespace or name in found.bound]
         return {
             "hash": names.source_hash(source),

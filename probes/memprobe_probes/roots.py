@@ -87,7 +87,7 @@ def _is_module(obj: Any) -> bool:
 
 
 def _dunder(name: str) -> bool:
-    return name.startswith("__") and name.endswith("__")
+    return len(name) > 4 and name.startswith("__") and name.endswith("__")
 
 
 def is_output_name(name: str) -> bool:
