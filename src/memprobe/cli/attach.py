@@ -63,8 +63,7 @@ def command(
     )  # fmt: skip
     assert context.connection_file is not None
     attachment = attach(context.connection_file, context.pid, options)
-    _say(quiet, _welcome(context, attachment, duration))
-    _follow(attachment, duration, quiet)
+    _follow(attachment, _welcome(context, attachment, duration), duration, quiet)
     verdict = judge([str(path)], settings)
     if verdict.reports:
         verdict.show(form)
@@ -72,10 +71,11 @@ def command(
     return verdict.exit_code(exit_zero=True)
 
 
-def _follow(attachment: Attachment, duration: float | None, quiet: bool) -> None:
+def _follow(attachment: Attachment, welcome: str, duration: float | None, quiet: bool) -> None:
     """Poll until Ctrl-C, the duration or the end; Ctrl-C is the normal end."""
     until = time.monotonic() + duration if duration is not None else float("inf")
     try:
+        _say(quiet, welcome)  # in here: whoever reads it may press Ctrl-C at once
         while attachment.ended is None and time.monotonic() < until:
             for record in attachment.poll():
                 _say(quiet, _news(record))
