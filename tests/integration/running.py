@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 import memprobe
 import memprobe_probes
@@ -57,12 +58,13 @@ def behave(line: list[str], *, stdin: str = "", env: dict[str, str], cwd: Path) 
         text=True,
         env=env,
         cwd=cwd,
-        start_new_session=True,
     ) as process:
         try:
             stdout, stderr = process.communicate(stdin, timeout=TIMEOUT)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            for below in psutil.Process(process.pid).children(recursive=True):
+                below.kill()
+            process.kill()
             raise
     status = process.returncode if process.returncode >= 0 else 128 - process.returncode
     return Behaviour(stdout, stderr, status)

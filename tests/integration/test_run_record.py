@@ -155,7 +155,9 @@ def test_probe_writes_into_no_file_of_a_daemon(tmp_path: Path) -> None:
     seen = behave(line, env=bare_environment(), cwd=PROGRAMS)
     assert (seen.stdout, seen.status) == ("1021 0\n", 0)
     assert own.read_bytes() == b""
-    assert read(path).end.reason == "exit"
+    recording = read(path)
+    assert recording.end.reason == "exit"
+    assert [event.event for event in recording.events] == ["probe-lost"]
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2"])

@@ -180,6 +180,9 @@ class ScriptRun:
     def _finish(self, code: int, usage: Any) -> Outcome:
         self._pull()
         trouble = self._without_probe() if self._header is None else None
+        if self._alive.left == "closed":
+            detail = "the program closed descriptors that it had not opened"
+            self._write(Event(t=time.monotonic_ns(), event="probe-lost", detail=detail))
         if not self._ended:
             if self._alive.left == "exec":
                 self._leave_by_exec()
