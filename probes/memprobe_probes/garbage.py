@@ -102,11 +102,17 @@ def _adopt_referrers(walk: Walk, suspects: list[int]) -> None:
 
 def _running_frames() -> set[int]:
     running: set[int] = set()
-    for frame in sys._current_frames().values():
-        step: Any = frame
-        while step is not None:
-            running.add(id(step))
-            step = step.f_back
+    step: Any = None
+    frame: Any = None
+    try:
+        for frame in sys._current_frames().values():
+            step = frame
+            while step is not None:
+                running.add(id(step))
+                step = step.f_back
+    finally:
+        # One of them was this very frame: a cycle that would keep the whole walk alive.
+        frame = step = None
     return running
 
 

@@ -147,6 +147,10 @@ def _rows(
         "unmeasured": [
             {"what": name, "why": "its native data has no adapter in this version"}
             for name in sorted(walk.blind)
+        ]
+        + [
+            {"what": f"the elements of a {name}", "why": "it changed while it was read"}
+            for name in sorted(walk.changed)
         ],
     }
 

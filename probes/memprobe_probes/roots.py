@@ -284,12 +284,18 @@ def running_locals() -> Iterator[Root]:
 
 
 def _user_frames() -> Iterator[types.FrameType]:
-    for frame in list(sys._current_frames().values()):
-        step: types.FrameType | None = frame
-        while step is not None:
-            if frames.is_function(step) and is_user_code(step.f_code):
-                yield step
-            step = step.f_back
+    step: types.FrameType | None = None
+    frame: types.FrameType | None = None
+    try:
+        for frame in list(sys._current_frames().values()):
+            step = frame
+            while step is not None:
+                if frames.is_function(step) and is_user_code(step.f_code):
+                    yield step
+                step = step.f_back
+    finally:
+        # One of them was this very frame: a cycle that would keep it and its callers alive.
+        frame = step = None
 
 
 def is_user_code(code: types.CodeType) -> bool:

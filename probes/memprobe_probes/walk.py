@@ -66,7 +66,8 @@ class Walk:
         self.edges: list[tuple[int, ...]] = []
         self.parents: list[int] = []
         self.incoming: list[int] = []
-        self.blind: set[str] = set()
+        self.blind: set[str] = set()  # types whose data cannot be seen
+        self.changed: set[str] = set()  # types of containers that changed while they were read
         self._kinds: dict[type, Kind] = {}
         self._expanded = 0
         self._seed = 0x9E3779B9
@@ -181,7 +182,11 @@ class Walk:
         """Add to the node's own size what a random sample says its elements keep."""
         length = kind.length(obj)
         assert kind.elements is not None
-        drawn = kind.elements(obj, self.random_positions(length, SAMPLE))
+        try:
+            drawn = kind.elements(obj, self.random_positions(length, SAMPLE))
+        except (LookupError, RuntimeError):
+            self.changed.add(sizes.type_name(type(obj)))  # another thread changed it meanwhile
+            return
         per_element, objects = sample_sizes(self, drawn)
         if not per_element:
             return

@@ -1,10 +1,10 @@
 """The errors a user may see.
 
-    MemprobeError            exit 2, printed as error / cause / help, never as a traceback
-    ├── UsageError           what was asked for cannot be done as asked
-    ├── TargetError          the context cannot be found, entered or left
-    ├── RecordingError       a file is no recording, cannot be read or cannot be written
-    └── NothingMeasured      exit 5: the recording holds nothing to judge
+MemprobeError            exit 2, printed as error / cause / help, never as a traceback
+├── UsageError           what was asked for cannot be done as asked
+├── TargetError          the context cannot be found, entered or left
+├── RecordingError       a file is no recording, cannot be read or cannot be written
+└── NothingMeasured      exit 5: the recording holds nothing to judge
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from memprobe.config import Config
 from memprobe.errors import RecordingError, TargetError
 from memprobe.recording.reader import Recording, read
 from memprobe.recording.schema import Event, Marker, Sample, Snapshot
-from memprobe.targets.kernel import AttachOptions, Attachment, attach
+from memprobe.targets.kernel import Attachment, AttachOptions, attach
 
 CELLS = [
     "import numpy as np, pandas as pd",

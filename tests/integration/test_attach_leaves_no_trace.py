@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from kernels import Kernel
 
 from memprobe.targets.kernel import AttachOptions, attach
-from kernels import Kernel
 
 # Runs in the kernel and describes everything a visitor could leave behind.
 FINGERPRINT = """
