@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +19,11 @@ class Kernel:
 
     def __init__(self, folder: Path, environment: dict[str, str] | None = None) -> None:
         self._manager = KernelManager(connection_file=str(folder / "kernel-test.json"))
-        self._environment = environment
+        # A history of its own: the user's stays as it is.
+        self._environment = {**(environment or os.environ), "IPYTHONDIR": str(folder / "ipython")}
 
     def __enter__(self) -> Kernel:
-        options = {"env": self._environment} if self._environment is not None else {}
-        self._manager.start_kernel(**options)
+        self._manager.start_kernel(env=self._environment)
         self.client = self._manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=PATIENCE)
