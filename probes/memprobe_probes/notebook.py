@@ -84,10 +84,20 @@ class CellHooks:
             found = names.of_cell(history[cell])
             running = busy and cell == len(history) - 1
             fields = self._named(found, history[cell], follow=cell == len(history) - 1)
-            self._write(
-                phase="start" if running else "replay", source="history", cell=cell, **fields
-            )
+            phase = "start" if running else "replay"
+            error = None if running else self._past_error(cell)
+            self._write(phase=phase, source="history", cell=cell, error=error, **fields)
             self.last_cell = cell
+
+    def _past_error(self, cell: int) -> str | None:
+        """Return the type of the exception that ended an earlier cell, where IPython knows it."""
+        manager = getattr(self._shell, "history_manager", None)
+        told = (getattr(manager, "exceptions", None) or {}).get(cell)
+        if type(told) is dict and type(told.get("ename")) is str:
+            return str(told["ename"])
+        result = getattr(self._shell, "last_execution_result", None)
+        same = getattr(result, "execution_count", None) == cell
+        return _error_type(result) if same else None
 
     def _history(self) -> list[str]:
         manager = getattr(self._shell, "history_manager", None)

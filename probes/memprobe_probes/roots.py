@@ -167,8 +167,24 @@ def _errors(shell: Any) -> Iterator[Root]:
     for holder in ("InteractiveTB", "SyntaxTB"):
         for name in ("tb", "last_syntax_error"):
             value = getattr(getattr(shell, holder, None), name, None)
-            yield Root("traceback", f"get_ipython().{holder}.{name}", value)
-    yield from _last_errors()
+            cell = failed_cell(shell, value)
+            yield Root("traceback", f"get_ipython().{holder}.{name}", value, cell=cell)
+    for root in _last_errors():
+        cell = failed_cell(shell, root.obj)
+        yield Root(root.kind, root.expr, root.take(), cell=cell)
+
+
+def failed_cell(shell: Any, error: Any) -> int | None:
+    """Return the execution count of the cell an exception or traceback went through first."""
+    files = getattr(getattr(shell, "compile", None), "_filename_map", None)
+    if BaseException in sizes.mro(type(error)):
+        error = vars(BaseException)["__traceback__"].__get__(error)
+    while type(error) is types.TracebackType and type(files) is dict:
+        cell = files.get(error.tb_frame.f_code.co_filename)
+        if type(cell) is int:
+            return cell
+        error = error.tb_next
+    return None
 
 
 def _last_errors() -> Iterator[Root]:

@@ -95,22 +95,16 @@ class Evidence:
         )
 
     def _since(self, cell: int | None) -> State:
-        if not self.is_notebook:
+        """Return LEFT once another cell ran after ``cell``, or where the cell is not known."""
+        if not self.is_notebook or self.liveness.run_of(cell) is None:
             return State.LEFT
         return State.LEFT if self.liveness.runs_after(cell) else State.FRESH
 
     def _failed_cell(self, holder: Holder) -> int | None:
-        if holder.cell is not None and self._failed(holder.cell):
+        if holder.cell is not None:
             return holder.cell
         failed = self.liveness.last_failed()
-        if failed is not None:
-            return failed.cell
-        # The failure was before we came: any cell that is known to have run later will do.
-        return self.liveness.runs[0].cell if self.liveness.runs else None
-
-    def _failed(self, cell: int) -> bool:
-        run = self.liveness.run_of(cell)
-        return run is not None and run.error is not None
+        return failed.cell if failed is not None else None
 
     def _stored_exception_state(self, holder: Holder) -> State:
         if holder.root != NAMESPACE:
