@@ -23,7 +23,7 @@ DEMO_NEEDS := ipykernel pandas
 READY_DEMO := $(VENV)/.ready-demo
 READY_DEV  := $(VENV)/.ready-dev
 
-.PHONY: help demo test lint accuracy test-matrix clean
+.PHONY: help demo test lint accuracy picture test-matrix clean
 .DEFAULT_GOAL := help
 
 help:
@@ -31,6 +31,7 @@ help:
 	@echo 'make test         everything a change must pass: lint, then all tests'
 	@echo 'make lint         ruff and mypy'
 	@echo 'make accuracy     run every labelled scenario, write reports/accuracy.md'
+	@echo 'make picture      draw the README'"'"'s picture again, from a real run of the demo'
 	@echo 'make test-matrix  the tests on every Python from 3.10 to 3.13 that is installed'
 	@echo 'make clean        remove .venv and everything that was built'
 
@@ -47,6 +48,9 @@ lint: $(READY_DEV)
 
 accuracy: $(READY_DEV)
 	$(BIN)/python scenarios/harness.py
+
+picture: $(READY_DEV)
+	$(BIN)/python docs/images/make_report.py
 
 # One virtual environment per version, inside .venv; a missing version is said, not failed.
 test-matrix:
