@@ -30,9 +30,9 @@ class Probe:
         self.config = config
         self.pid = os.getpid()
         self.shell = notebook.running_shell() if config["context"] == "notebook" else None
+        self.recorder = Recorder(config["spool"], config["cap"])  # first: it may raise
         self.counters = Counters()
         self.governor = Governor(config["cpu_share"])
-        self.recorder = Recorder(config["spool"], config["cap"])
         self.interval = float(config["interval"])
         self.hooks: notebook.CellHooks | None = None
         self.crossed: set[float] = set()
@@ -108,12 +108,13 @@ class Probe:
                 "reason": reason, "engine": "fallback", "threshold": threshold,
                 "rss": self.counters.rss(), "cell": self.hooks.last_cell if self.hooks else None,
                 "busy": self.shell is not None and notebook.cell_is_running(),
+                "libraries": _libraries(),
             }  # fmt: skip
             fields.update(self._tables(unhurried, at_exit=reason == "exit"))
             fields["took_ns"] = time.monotonic_ns() - started
             if not self.recorder.write("snapshot", **fields) and not self.recorder.failed:
                 self.event("snapshot-dropped", "the size cap of the recording is reached")
-            self.governor.rest_after(fields.get("pause_ns", 0))
+            self.governor.rest_after(fields.get("pause_ns", 0), routine=reason == "interval")
 
     def event(self, event: str, detail: str | None = None, client: str | None = None) -> None:
         """Write an event record."""

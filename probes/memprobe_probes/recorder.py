@@ -13,11 +13,10 @@ from .descriptors import close_own, identity, out_of_the_way
 # snapshots and the end are written, so that a long recording still says what was there.
 CROWDED = 0.5
 RESERVED = 0.75
-# Kept free for the last records, which must always find room.
+# Kept free for the last records, which must always find room: half for events, half for the end.
 END_ROOM = 4096
 
-_ALWAYS = frozenset({"end", "event"})
-_RESERVE_USERS = frozenset({"snapshot", "end", "event"})
+_ROUTINE = ("interval", "marker")
 
 
 class Recorder:
@@ -33,6 +32,7 @@ class Recorder:
         flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
         self._fd: int = out_of_the_way(os.open(path, flags, 0o600))
         self._file = identity(self._fd)
+        self._pid = os.getpid()
         self.path = path
         self.cap = cap
         self.written = 0
@@ -45,13 +45,15 @@ class Recorder:
         return self.written > self.cap * CROWDED
 
     def write(self, kind: str, **fields: Any) -> bool:
-        """Append one record; return whether it was written whole."""
-        if self._fd < 0 or self.failed:
+        """Append one record; return whether it was written whole. A forked child writes nothing."""
+        if self._fd < 0 or self.failed or os.getpid() != self._pid:
             return False
         record = {"kind": kind, "t": time.monotonic_ns()}
         record.update(fields)
         line = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        return self._append(kind, line.encode("utf-8", "backslashreplace") + b"\n")
+        return self._append(
+            _importance(kind, fields), line.encode("utf-8", "backslashreplace") + b"\n"
+        )
 
     def close(self) -> None:
         """Close the file; later writes are dropped. Safe to call twice."""
@@ -76,8 +78,15 @@ class Recorder:
         return done == len(line)
 
     def _room(self, kind: str) -> float:
-        if kind in _ALWAYS:
+        if kind == "end":
             return self.cap
-        if kind in _RESERVE_USERS:
+        if kind == "event":
+            return self.cap - END_ROOM / 2
+        if kind == "snapshot":
             return self.cap - END_ROOM
         return self.cap * RESERVED
+
+
+def _importance(kind: str, fields: dict[str, Any]) -> str:
+    """Return whose share of the cap a record may use: routine snapshots have no reserve."""
+    return "sample" if kind == "snapshot" and fields.get("reason") in _ROUTINE else kind

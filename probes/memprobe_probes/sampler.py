@@ -88,6 +88,7 @@ class Governor:
         self.cpu_ns = 0
         self.user_ns = 0
         self._next = 0
+        self._started = time.monotonic_ns()
 
     def spent(self, cost: int, *, on_user_thread: bool) -> None:
         """Account ``cost`` ns of the probe's own work."""
@@ -95,10 +96,15 @@ class Governor:
         if on_user_thread:
             self.user_ns += cost
 
-    def rest_after(self, cost: int) -> None:
-        """Make the next expensive piece wait for what this one cost."""
-        rest = max(self.minimum_rest_ns, int(cost / self.share))
-        self._next = time.monotonic_ns() + rest
+    def rest_after(self, cost: int, *, routine: bool = False) -> None:
+        """Make the next expensive piece wait for what this one cost.
+
+        A ``routine`` piece also waits a hundredth of what has passed: a day needs hundreds of
+        them, not a hundred thousand.
+        """
+        now = time.monotonic_ns()
+        passed = (now - self._started) // 100 if routine else 0
+        self._next = now + max(self.minimum_rest_ns, int(cost / self.share), passed)
 
     def due(self) -> bool:
         """Whether an expensive piece may be done now."""

@@ -69,6 +69,7 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> object:
         running.run(FINGERPRINT)
         # A first client on the control channel makes ipykernel open an eventfd and keep it.
         running.control_info()
+        running.run("print('so does the first text from the main thread')")
         yield running
 
 

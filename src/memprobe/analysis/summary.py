@@ -29,7 +29,7 @@ def summarise(recording: Recording) -> RecordingSummary:
         start=header.start,
         wall=wall_seconds(recording),
         python=header.python,
-        libraries=header.libraries,
+        libraries=_libraries(recording),
         ended=end.reason if end else CUT_OFF,
         status=end.status if end else None,
         signal=end.signal if end else None,
@@ -47,6 +47,14 @@ def summarise(recording: Recording) -> RecordingSummary:
         timeline=timeline(sorted(points + cell_peaks(recording))),
         cell_rows=cell_rows(recording.markers),
     )
+
+
+def _libraries(recording: Recording) -> dict[str, str]:
+    """Return what was loaded: a script has imported nothing yet when its header is written."""
+    found = dict(recording.header.libraries)
+    for snapshot in recording.snapshots:
+        found.update(snapshot.libraries)
+    return found
 
 
 def taken(recording: Recording) -> list[Snapshot]:

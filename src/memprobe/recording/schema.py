@@ -169,6 +169,7 @@ class Snapshot(Struct, kw_only=True, tag_field="kind", tag="snapshot"):
     estimate_ns: int | None = None  # the pause that was expected
     threshold: float | None = None  # share of the limit that was crossed
     rss: int | None = None
+    libraries: dict[str, str] = field(default_factory=dict)
     objects: int = 0
     holders: list[Holder] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
