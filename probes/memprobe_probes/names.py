@@ -18,23 +18,28 @@ _WORD = re.compile(r"[^\W\d]\w*")
 # Calls whose text arguments are code or name variables.
 _READS_TEXT = frozenset(
     {"eval", "exec", "query", "sql", "run_line_magic", "run_cell_magic", "system", "getoutput",
-     "run_cell", "ex", "ev"}
+     "run_cell", "ex", "ev", "execute"}
 )  # fmt: skip
 _NAMESPACES = frozenset({"globals", "locals", "vars"})
+_SUSPENDED = {
+    types.GeneratorType: "gi_", types.CoroutineType: "cr_", types.AsyncGeneratorType: "ag_",
+}  # fmt: skip
 _MOST_OBJECTS = 2000
 _LONGEST_TEXT = 100_000
 
 
 class CellNames:
     """Names of one cell: ``bound`` (name → line), ``used``, ``deleted``; ``texts`` are the names
-    whose text is given to ``eval`` and its like; ``shows`` is True when the last statement is an
-    expression that IPython displays."""
+    whose text is given to ``eval`` and its like; ``words`` are the identifiers in the cell's own
+    texts, which count if code it calls reads names in text; ``shows`` is True when the last
+    statement is an expression that IPython displays."""
 
     def __init__(self) -> None:
         self.bound: dict[str, int] = {}
         self.used: set[str] = set()
         self.deleted: set[str] = set()
         self.texts: set[str] = set()
+        self.words: set[str] = set()
         self.shows = False
 
 
@@ -49,6 +54,8 @@ def of_cell(source: str) -> CellNames:
         _Visitor(names).visit(tree)
     except RecursionError:
         pass
+    if not _NAMESPACES.isdisjoint(names.used):
+        names.used |= names.words
     last = tree.body[-1] if tree.body else None
     names.shows = isinstance(last, ast.Expr) and not source.rstrip().endswith(";")
     return names
@@ -80,6 +87,8 @@ class _Visitor(ast.NodeVisitor):
     def visit_Import(self, node: ast.Import | ast.ImportFrom) -> None:
         if self.depth == 0:
             for alias in node.names:
+                if alias.name == "*":
+                    continue  # what it binds shows when the cell has ended
                 bound = (alias.asname or alias.name).partition(".")[0]
                 self.names.bound[bound] = node.lineno
 
@@ -88,6 +97,18 @@ class _Visitor(ast.NodeVisitor):
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
         if node.name and self.depth == 0:
             self.names.bound[node.name] = node.lineno
+        self.generic_visit(node)
+
+    def visit_MatchAs(self, node: ast.MatchAs | ast.MatchStar) -> None:
+        if node.name and self.depth == 0:
+            self.names.bound[node.name] = node.lineno
+        self.generic_visit(node)
+
+    visit_MatchStar = visit_MatchAs
+
+    def visit_MatchMapping(self, node: ast.MatchMapping) -> None:
+        if node.rest and self.depth == 0:
+            self.names.bound[node.rest] = node.lineno
         self.generic_visit(node)
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
@@ -123,23 +144,32 @@ class _Visitor(ast.NodeVisitor):
         self.names.bound[node.target.id] = node.lineno
         self.visit(node.value)
 
+    def visit_Constant(self, node: ast.Constant) -> None:
+        self.names.words.update(_words(node))
+
     def visit_Subscript(self, node: ast.Subscript) -> None:
-        if _is_namespace(node.value) and isinstance(node.slice, ast.Constant):
-            self._words(node.slice)
+        if _is_namespace(node.value):
+            self._read_as_text(node.slice)
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
         if _called_name(node.func) in _READS_TEXT or _is_namespace_method(node.func):
             for argument in [*node.args, *(keyword.value for keyword in node.keywords)]:
-                for part in ast.walk(argument):
-                    self._words(part)
-                    if isinstance(part, ast.Name):
-                        self.names.texts.add(part.id)
+                self._read_as_text(argument)
         self.generic_visit(node)
 
-    def _words(self, node: ast.AST) -> None:
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            self.names.used.update(_WORD.findall(node.value))
+    def _read_as_text(self, node: ast.expr) -> None:
+        for part in ast.walk(node):
+            self.names.used.update(_words(part))
+            if isinstance(part, ast.Name):
+                self.names.texts.add(part.id)
+
+
+def _words(node: ast.AST) -> list[str]:
+    """Return the identifiers in a constant text."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return _WORD.findall(node.value)
+    return []
 
 
 def _called_name(func: ast.expr) -> str:
@@ -162,11 +192,13 @@ def with_called(names: CellNames, namespace: Mapping[str, Any]) -> set[str]:
     """Return what the cell uses and every global name that code reachable from it mentions.
 
     Follows functions, methods of the user's classes, instances of such classes, closures,
-    partials and wrapped functions whose globals are ``namespace``, and texts that are evaluated.
+    partials, wrapped functions, suspended generators and compiled code whose globals are
+    ``namespace``, and texts that are evaluated.
     No user code runs.
     """
     used = names.used | _words_in(names.texts, namespace)
     found = {name for name in used if name in namespace}
+    told = names.words | _words_in(names.used, namespace)
     pending = [namespace[name] for name in found]
     seen: set[int] = set()
     while pending and len(seen) < _MOST_OBJECTS:
@@ -174,7 +206,7 @@ def with_called(names: CellNames, namespace: Mapping[str, Any]) -> set[str]:
         if id(obj) in seen:
             continue
         seen.add(id(obj))
-        for name in _names_in(obj, namespace):
+        for name in _names_in(obj, namespace, told):
             if name in namespace and name not in found:
                 found.add(name)
                 pending.append(namespace[name])
@@ -192,12 +224,29 @@ def _words_in(texts: Iterable[str], namespace: Mapping[str, Any]) -> set[str]:
     return words
 
 
-def _names_in(obj: Any, namespace: Mapping[str, Any]) -> Iterator[str]:
-    if type(obj) is types.FunctionType and obj.__globals__ is namespace:
-        mentioned = list(_names_of_code(obj.__code__))
+def _names_in(obj: Any, namespace: Mapping[str, Any], told: set[str]) -> Iterator[str]:
+    """Yield the names that running ``obj`` may read; ``told`` are the words it may be handed."""
+    code = _code_in(obj, namespace)
+    if code is not None:
+        mentioned = list(_names_of_code(code))
         yield from mentioned
-        if _reads_text(obj.__code__):
+        if _reads_text(code):
             yield from _words_in(mentioned, namespace)
+            yield from told
+
+
+def _code_in(obj: Any, namespace: Mapping[str, Any]) -> types.CodeType | None:
+    """Return the code that ``obj`` runs with ``namespace`` as its globals."""
+    kind = type(obj)
+    if kind is types.CodeType:
+        return obj  # type: ignore[no-any-return]
+    if kind is types.FunctionType:
+        return obj.__code__ if obj.__globals__ is namespace else None
+    prefix = _SUSPENDED.get(kind)
+    frame = getattr(obj, prefix + "frame") if prefix else None
+    if frame is None or frame.f_globals is not namespace:
+        return None
+    return frame.f_code  # type: ignore[no-any-return]
 
 
 def _reads_text(code: types.CodeType) -> bool:
