@@ -47,6 +47,8 @@ def test_samples_leave_a_quarter_to_snapshots_and_the_last_records_always_fit(
     recorder = filled(path, "sample", cap)
     assert cap * RESERVED - 200 < recorder.written <= cap * RESERVED
     assert not recorder.write("marker", name="x" * 200)
+    for routine in ("interval", "marker"):
+        assert not recorder.write("snapshot", reason=routine, engine="x" * 200)
     assert recorder.write("snapshot", reason="exit")
     while recorder.write("snapshot", reason="x" * 100):
         pass
@@ -57,7 +59,7 @@ def test_samples_leave_a_quarter_to_snapshots_and_the_last_records_always_fit(
     recorder.close()
     assert path.stat().st_size <= cap
     assert recorder.failed is None
-    assert recorder.dropped == 4
+    assert recorder.dropped == 6
     assert kinds(path)[-1] == "end"
 
 
@@ -128,6 +130,7 @@ def test_writing_after_close_is_dropped(tmp_path: Path) -> None:
     recorder.close()
     recorder.close()
     assert not recorder.write("end", reason="late")
+    assert recorder.failed is None
     assert kinds(tmp_path / "a") == ["header"]
 
 
