@@ -177,6 +177,15 @@ def test_the_command_records_for_a_duration_and_reports(kernel: Kernel, tmp_path
     assert "attached to" in done.stderr
 
 
+def test_a_second_attach_does_not_touch_the_recording_of_the_first(
+    kernel: Kernel, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        done = _memprobe("attach", str(kernel.pid), "--duration", "0.5", "-q", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("memprobe-*.memprobe"))) == 2
+
+
 def test_ctrl_c_is_the_normal_end_of_an_attach(kernel: Kernel, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "memprobe", "attach", str(kernel.connection_file)]
     process = subprocess.Popen(

@@ -268,7 +268,7 @@ def test_a_name_that_two_kernels_have_is_refused_and_both_are_listed(
     with pytest.raises(TargetError) as caught:
         discovery.resolve("etl.ipynb")
     text = "\n".join(caught.value.lines())
-    assert "2 contexts" in text
+    assert "2 kernels" in text
     for part in (jupyter.notebook, vscode[0], vscode[1].pid, "memprobe attach"):
         assert str(part) in text
 
@@ -276,7 +276,7 @@ def test_a_name_that_two_kernels_have_is_refused_and_both_are_listed(
 def test_without_a_target_and_without_a_terminal_the_choice_is_listed(
     jupyter: Jupyter, vscode: Any
 ) -> None:
-    with pytest.raises(TargetError, match="contexts") as caught:
+    with pytest.raises(TargetError, match="no TARGET says which") as caught:
         discovery.resolve(None)
     assert str(vscode[1].pid) in "\n".join(caught.value.lines())
 

@@ -18,8 +18,10 @@ POLL = 0.2  # seconds between two looks at the spool
 
 @click.command("attach")
 @click.argument("target", required=False)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="The recording to write.")
-@click.option("--force", is_flag=True, help="Overwrite an existing recording.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Record there."
+)
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
 @click.option("--duration", type=float, metavar="SECONDS", help="Stop by itself after so long.")
 @click.option("--interval", type=float, metavar="SECONDS", help="Time between two samples.")
 @click.option("--max-pause", type=float, metavar="SECONDS", help="Longest pause of a snapshot.")
@@ -51,12 +53,13 @@ def command(
     """
     from memprobe import config
     from memprobe.cli.judge import judge
+    from memprobe.recording.naming import default_path, free
     from memprobe.targets import discovery
     from memprobe.targets.kernel import AttachOptions, attach
 
     settings = config.load(interval=interval, max_pause=max_pause)
     context = discovery.resolve(target)
-    path = output or Path(f"memprobe-{_stem(context)}.{context.pid}.memprobe")
+    path = output or free(default_path(_name(context), context.pid))
     options = AttachOptions(
         output=path, program=_name(context), interval=settings.interval, timeout=timeout,
         max_pause=settings.max_pause, cap=settings.cap, force=force,
@@ -93,8 +96,8 @@ def _news(record: Record) -> str:
     from memprobe.recording.schema import Marker
 
     if isinstance(record, Marker) and record.phase == "end" and record.cell is not None:
-        seconds = f" {record.seconds:.1f} s" if record.seconds is not None else ""
-        return f"cell {record.cell}{seconds}{' · ' + record.error if record.error else ''}"
+        took = f"{record.seconds:.1f} s" if record.seconds is not None else ""
+        return " · ".join(filter(None, [f"cell {record.cell} ended", took, record.error]))
     return ""
 
 
@@ -112,11 +115,6 @@ def _welcome(context: KernelContext, attachment: Attachment, duration: float | N
 
 def _name(context: KernelContext) -> str:
     return Path(context.notebook).name if context.notebook else context.name
-
-
-def _stem(context: KernelContext) -> str:
-    stem = Path(_name(context)).stem
-    return "".join(char if char.isalnum() or char in "-_" else "-" for char in stem) or "kernel"
 
 
 def _say(quiet: bool, text: str) -> None:

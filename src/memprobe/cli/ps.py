@@ -105,7 +105,8 @@ def _text(rows: list[ContextRow]) -> str:
         _print_refused(console, refused)
     if left_over:
         _print_left_over(console, left_over)
-    return cast("StringIO", console.file).getvalue()
+    text = cast("StringIO", console.file).getvalue()
+    return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
 
 def _console() -> Console:

@@ -96,23 +96,26 @@ def _run(target: tuple[str, ...], output: str | None, force: bool, settings: Con
 
         commands.check_readable(target[0])
         notebook = Path(target[0])
-        writer, final = _recording(output, notebook.stem, force)
+        writer, final = _recording(output, notebook.name, force)
         return _started(
             writer, lambda: NotebookRun(notebook, writer, len(target) - 1, options), final
         )
     planned = commands.resolve(target)
-    writer, final = _recording(output, planned.stem, force)
+    writer, final = _recording(output, planned.program, force)
     return _started(writer, lambda: ScriptRun(planned, writer, options), final)
 
 
-def _recording(output: str | None, stem: str, force: bool) -> tuple[RecordingWriter, Path | None]:
+def _recording(
+    output: str | None, program: str, force: bool
+) -> tuple[RecordingWriter, Path | None]:
     """Open the recording; without -o it gets its final name when the target's pid is known."""
+    from memprobe.recording.naming import default_path
     from memprobe.recording.writer import RecordingWriter
 
     if output is not None:
         return RecordingWriter.create(Path(output), force=force), None
-    first = Path(f"memprobe-{stem}.starting-{os.getpid()}.memprobe")
-    return RecordingWriter.create(first), Path(f"memprobe-{stem}.{{pid}}.memprobe")
+    first = default_path(program, f"starting-{os.getpid()}")
+    return RecordingWriter.create(first), default_path(program, "{pid}")
 
 
 def _started(

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 from memprobe.errors import TargetError, UsageError
 
@@ -20,11 +18,6 @@ class Command:
     program: str  # a file's or module's name, never its arguments
     argc: int
     direct: bool
-
-    @property
-    def stem(self) -> str:
-        """The program's name as part of a file name."""
-        return re.sub(r"[^A-Za-z0-9._-]+", "_", Path(self.program).stem).strip("._") or "run"
 
 
 def is_notebook(arguments: tuple[str, ...]) -> bool:

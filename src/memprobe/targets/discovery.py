@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from memprobe.errors import TargetError, UsageError
+from memprobe.reporters.amounts import size
 from memprobe.reporters.printable import printable
 from memprobe.targets import obstacles
 from memprobe.targets.contexts import ContextRow, KernelContext, contexts
@@ -105,10 +106,14 @@ def _refused(target: str, obstacle: Obstacle) -> TargetError:
 
 
 def _ambiguous(target: str, matches: Sequence[ContextRow]) -> TargetError:
+    """Return the error that lists ``matches``; ``target`` is empty where none was given."""
     lines = [f"{row.pid}  {_named(row)}  (kernel {printable(row.kernel_id)})" for row in matches]
+    what = f"{target} could be {len(matches)} kernels"
+    if not target:
+        what = f"{len(matches)} kernels run here, and no TARGET says which"
     return TargetError(
-        f"{target} could be {len(matches)} contexts",
-        cause="these match:\n           " + "\n           ".join(lines),
+        what,
+        cause="to choose from are:\n           " + "\n           ".join(lines),
         remedy=f"name one by its PID: memprobe attach {matches[0].pid}",
         docs=_DOCS,
     )
@@ -207,13 +212,18 @@ def _choose() -> KernelContext:
     if len(rows) == 1:
         return rows[0].context()
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise _ambiguous("no target", rows)
+        raise _ambiguous("", rows)
     return rows[_ask(rows)].context()
+
+
+def _facts(row: ContextRow) -> str:
+    memory = size(row.rss) if row.rss is not None else ""
+    return " ".join(filter(None, [memory, row.state if row.state != "unknown" else ""]))
 
 
 def _ask(rows: Sequence[ContextRow]) -> int:
     for number, row in enumerate(rows, 1):
-        print(f"{number:3}  {row.pid:>8}  {row.state:7}  {_named(row)}", file=sys.stderr)
+        print(f"{number:3}  {row.pid:>8}  {_facts(row):>20}  {_named(row)}", file=sys.stderr)
     while True:
         print(f"attach to which (1-{len(rows)})? ", end="", file=sys.stderr, flush=True)
         answer = sys.stdin.readline()

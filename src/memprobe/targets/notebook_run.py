@@ -21,6 +21,7 @@ from types import FrameType
 from typing import Any
 
 from memprobe.errors import TargetError
+from memprobe.recording.naming import free
 from memprobe.recording.writer import RecordingWriter
 from memprobe.targets.kernel import Attachment, AttachOptions, attach
 from memprobe.targets.outcome import Outcome
@@ -94,7 +95,7 @@ class NotebookRun:
             ) from error
         pid = self._manager.provisioner.process.pid
         self._writer.close()
-        path = Path(str(final_path).format(pid=pid)) if final_path else self._writer.path
+        path = free(Path(str(final_path).format(pid=pid))) if final_path else self._writer.path
         if final_path:
             self._writer.rename(path)
         options = AttachOptions(

@@ -18,6 +18,7 @@ import memprobe
 import memprobe_probes
 from memprobe.errors import TargetError
 from memprobe.recording.drain import Drain
+from memprobe.recording.naming import free
 from memprobe.recording.schema import End, Event, Header, Limits, Record, Sample
 from memprobe.recording.writer import RecordingWriter
 from memprobe.targets.alive import AliveWatch
@@ -74,7 +75,7 @@ class ScriptRun:
             with ChildSignals() as signals:
                 process = self._spawn()
                 if final_path is not None:
-                    self._writer.rename(_free(str(final_path).format(pid=process.pid)))
+                    self._writer.rename(free(Path(str(final_path).format(pid=process.pid))))
                 status, usage = self._wait(process.pid, signals)
             process.returncode = os.waitstatus_to_exitcode(status)
             return self._finish(process.returncode, usage)
@@ -240,13 +241,3 @@ class ScriptRun:
         if self._session.claimed.exists():
             return "the process ended before the probe had started"
         return "no Python 3.10 or newer with its site module started in it"
-
-
-def _free(path: str) -> Path:
-    """Return ``path``, or the first of ``path-2`` … that does not exist."""
-    first = Path(path)
-    candidate, number = first, 1
-    while candidate.exists():
-        number += 1
-        candidate = first.with_name(f"{first.stem}-{number}{first.suffix}")
-    return candidate
