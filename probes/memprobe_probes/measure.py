@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from . import FORMAT, VERSION, heap, limits, notebook, roots, user_signals
+from . import FORMAT, VERSION, heap, limits, names, notebook, roots, user_signals
 from .recorder import Recorder
 from .sampler import Counters, Governor
 from .walk import TooLong
@@ -17,6 +17,7 @@ from .walk import TooLong
 THRESHOLDS = (0.60, 0.75, 0.85)
 _LIBRARIES = ("IPython", "ipykernel", "numpy", "pandas", "pyarrow", "polars", "pyspark", "torch")
 _MOST_ERRORS = 5
+_MOST_NAMES = 400
 
 
 class Probe:
@@ -174,6 +175,8 @@ class Probe:
             return {"skipped": f"{reason} (--max-pause is {limit})"}
         except RuntimeError:
             return {"skipped": "a container changed while it was read"}
+        if self.shell is not None:
+            tables["awaited"] = sorted(names.awaited(self.shell.user_ns))[:_MOST_NAMES]
         nodes = tables.pop("nodes")
         if nodes > 1000:
             self._ns_per_object = tables["pause_ns"] / nodes

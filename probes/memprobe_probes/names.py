@@ -7,12 +7,15 @@ could read it. Source text is never kept: only names and line numbers leave this
 from __future__ import annotations
 
 import ast
+import gc
 import re
+import sys
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from . import sizes
+from .sampling import OWN_REFERENCES
 
 _WORD = re.compile(r"[^\W\d]\w*")
 # Calls whose text arguments are code or name variables.
@@ -212,6 +215,46 @@ def with_called(names: CellNames, namespace: Mapping[str, Any]) -> set[str]:
                 pending.append(namespace[name])
         pending.extend(_callees(obj, namespace))
     return found | used
+
+
+def awaited(namespace: Mapping[str, Any]) -> set[str]:
+    """Return the global names that code outside of any cell may read at any time.
+
+    A function of this namespace that something else refers to as well (a widget, a timer, a
+    running thread, an exit handler) can be called without a cell. Names and classes of the
+    namespace do not count: who uses those is known. Two passes over the heap.
+    """
+    functions = [
+        function
+        for function in gc.get_referrers(namespace)
+        if type(function) is types.FunctionType and function.__globals__ is namespace
+    ]
+    known = _references_by_name(namespace)
+    _count_methods(functions, known)
+    names = CellNames()
+    counts = list(map(sys.getrefcount, functions))
+    for function, count in zip(functions, counts):
+        if count - OWN_REFERENCES > known.get(id(function), 0):
+            names.used.update(_names_of_code(function.__code__))
+    return {name for name in with_called(names, namespace) if name in namespace}
+
+
+def _references_by_name(namespace: Mapping[str, Any]) -> dict[int, int]:
+    """Return id → number of names for what the namespace holds."""
+    found: dict[int, int] = {}
+    for value in list(namespace.values()):
+        found[id(value)] = found.get(id(value), 0) + 1
+    return found
+
+
+def _count_methods(functions: list[Any], known: dict[int, int]) -> None:
+    """Add the references that the bodies of classes hold to ``known``."""
+    wanted = {id(function) for function in functions}
+    for referrer in gc.get_referrers(*functions) if functions else ():
+        if type(referrer) is dict and "__module__" in referrer and "__doc__" in referrer:
+            for value in referrer.values():
+                if id(value) in wanted:
+                    known[id(value)] = known.get(id(value), 0) + 1
 
 
 def _words_in(texts: Iterable[str], namespace: Mapping[str, Any]) -> set[str]:

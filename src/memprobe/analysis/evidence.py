@@ -68,7 +68,12 @@ class Evidence:
         return State.FIXED
 
     def is_stale(self, life: NameLife) -> bool:
-        """Whether a name has been unused for so many cells, or so long while others ran."""
+        """Whether a name has been unused for so many cells, or so long while others ran.
+
+        A name that a registered callback or a running thread may read is never stale.
+        """
+        if self.snapshot is not None and life.name in self.snapshot.awaited:
+            return False
         if life.last is None and life.cells_since < self.config.stale_cells:
             return False
         if life.last is not None and life.last.running:

@@ -171,6 +171,7 @@ class Snapshot(Struct, kw_only=True, tag_field="kind", tag="snapshot"):
     rss: int | None = None
     libraries: dict[str, str] = field(default_factory=dict)
     objects: int = 0
+    awaited: list[str] = field(default_factory=list)  # names that callbacks may read at any time
     holders: list[Holder] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
     types: list[TypeCount] = field(default_factory=list)
