@@ -201,7 +201,7 @@ def test_report_and_default_name(tmp_path: Path) -> None:
     seen = behave(line, env=bare_environment(), cwd=tmp_path)
     assert (seen.stdout, seen.status) == ("", 0)
     (path,) = tmp_path.glob("*.memprobe")
-    assert path.name == f"memprobe-etl_job.{read(path).header.pid}.memprobe"
+    assert path.name == f"memprobe-etl-job.{read(path).header.pid}.memprobe"
     assert "rows" in seen.stderr
     assert path.name in seen.stderr
 

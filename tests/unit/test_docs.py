@@ -85,3 +85,20 @@ def test_every_setting_is_documented_with_its_name() -> None:
 def test_the_changelog_names_every_verb() -> None:
     text = (ROOT / "CHANGELOG.md").read_text()
     assert [verb for verb in VERBS if f"memprobe {verb}`" not in text and verb != "demo"] == []
+
+
+def test_the_readme_quotes_the_measured_accuracy() -> None:
+    measured = (ROOT / "reports" / "accuracy.md").read_text().splitlines()
+    readme = (ROOT / "README.md").read_text()
+    section = readme.partition("## How accurate it is")[2].partition("\n## ")[0]
+    quoted = [line for line in section.splitlines() if line.startswith("|")]
+    assert len(quoted) > 4
+    assert [line for line in quoted if line not in measured] == []
+
+
+def test_the_picture_refers_to_nothing_outside_itself() -> None:
+    picture = (DOCS / "images" / "report.svg").read_text()
+    addresses = set(re.findall(r"https?://[^\"'\s<>)]*", picture))
+    assert addresses == {"http://www.w3.org/2000/svg"}
+    assert "@import" not in picture
+    assert "url(http" not in picture
