@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from . import FORMAT, VERSION, heap, limits, names, notebook, roots, user_signals
+from .garbage import NS_PER_BLOCK
 from .recorder import Recorder
 from .sampler import Counters, Governor
 from .walk import TooLong
@@ -104,7 +105,7 @@ class Probe:
         ``unhurried`` lifts the bound on the pause: at exit nobody waits.
         """
         with self.guarded(on_user_thread=on_user_thread):
-            started = time.monotonic_ns()
+            started, cpu = time.monotonic_ns(), time.thread_time_ns()
             fields: dict[str, Any] = {
                 "reason": reason, "engine": "fallback", "threshold": threshold,
                 "rss": self.counters.rss(), "cell": self.hooks.last_cell if self.hooks else None,
@@ -113,6 +114,7 @@ class Probe:
             }  # fmt: skip
             fields.update(self._tables(unhurried, at_exit=reason == "exit"))
             fields["took_ns"] = time.monotonic_ns() - started
+            fields["pause_ns"] = time.thread_time_ns() - cpu
             if not self.recorder.write("snapshot", **fields) and not self.recorder.failed:
                 self.event("snapshot-dropped", "the size cap of the recording is reached")
             self.governor.rest_after(fields.get("pause_ns", 0), routine=reason == "interval")
@@ -176,7 +178,7 @@ class Probe:
         except RuntimeError:
             return {"skipped": "a container changed while it was read"}
         if self.shell is not None:
-            tables["awaited"] = sorted(names.awaited(self.shell.user_ns))[:_MOST_NAMES]
+            tables["awaited"] = _awaited(self.shell.user_ns, max_pause_ns - tables["pause_ns"])
         nodes = tables.pop("nodes")
         if nodes > 1000:
             self._ns_per_object = tables["pause_ns"] / nodes
@@ -198,6 +200,13 @@ class Probe:
             method=config["method"], limits=self._limits, libraries=_libraries(),
             interval=self.interval, cap=config["cap"],
         )  # fmt: skip
+
+
+def _awaited(namespace: dict[str, Any], budget_ns: int) -> list[str]:
+    """Return what callbacks may read; where looking takes too long, all they could read."""
+    affordable = 2 * sys.getallocatedblocks() * NS_PER_BLOCK < budget_ns
+    found = names.awaited(namespace) if affordable else names.mentioned(namespace)
+    return sorted(found)[:_MOST_NAMES]
 
 
 def _python() -> str:

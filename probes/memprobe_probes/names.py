@@ -217,6 +217,15 @@ def with_called(names: CellNames, namespace: Mapping[str, Any]) -> set[str]:
     return found | used
 
 
+def mentioned(namespace: Mapping[str, Any]) -> set[str]:
+    """Return every name that a function of the namespace mentions, called or not."""
+    found: set[str] = set()
+    for value in list(namespace.values()):
+        if type(value) is types.FunctionType and value.__globals__ is namespace:
+            found.update(_names_of_code(value.__code__))
+    return {name for name in found if name in namespace}
+
+
 def awaited(namespace: Mapping[str, Any]) -> set[str]:
     """Return the global names that code outside of any cell may read at any time.
 
