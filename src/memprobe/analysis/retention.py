@@ -50,8 +50,8 @@ def bundles(snapshot: Snapshot, cuttable: Cuttable, least: int) -> list[Bundle]:
     sets = _joined(frozenset(group.holders) for group in free if group.bytes >= least)
     sets += _smaller_ones(free, sets)
     found = [_bundle(members, free, snapshot, by_id) for members in sets]
-    kept = [bundle for bundle in found if bundle is not None and bundle.exclusive >= least]
-    return sorted(kept, key=lambda bundle: -bundle.exclusive)
+    large = [bundle for bundle in found if bundle is not None and bundle.exclusive >= least]
+    return _apart(sorted(large, key=lambda bundle: -bundle.exclusive))
 
 
 def _joined(sets: Iterable[frozenset[int]]) -> list[frozenset[int]]:
@@ -70,6 +70,18 @@ def _smaller_ones(free: list[Group], taken: list[frozenset[int]]) -> list[frozen
     """Return holder sets whose groups are each small but may sum up to something."""
     left = {frozenset(group.holders) for group in free}
     return [one for one in left if not any(one & other for other in taken)]
+
+
+def _apart(found: list[Bundle]) -> list[Bundle]:
+    """Return the bundles that share no holder with a larger one: no byte is promised twice."""
+    kept: list[Bundle] = []
+    taken: set[int] = set()
+    for bundle in found:
+        members = {holder.id for holder in bundle.holders}
+        if taken.isdisjoint(members):
+            kept.append(bundle)
+            taken |= members
+    return kept
 
 
 def _bundle(
