@@ -67,11 +67,11 @@ def load(
     config = Config()
     path = _pyproject(Path(os.path.abspath(start)) if start else _working_directory())
     if path is not None:
-        config = _with(config, _table(path) or {}, str(path))
+        config = _with(config, _table(path) or {}, f"in {path}")
     variables = _variables(os.environ if environment is None else environment)
-    config = _with(config, variables, "the environment", shown=_variable)
+    config = _with(config, variables, "in the environment", shown=_variable)
     given = {name: value for name, value in flags.items() if value is not None}
-    return _with(config, given, "the command line", shown=_flag)
+    return _with(config, given, "on the command line", shown=_flag)
 
 
 def size(value: Any) -> int:
@@ -154,7 +154,7 @@ def _with(
         except ValueError as expected:
             raise UsageError(
                 f"{shown(name)} has a wrong value: {value!r}",
-                cause=f"set in {place}",
+                cause=f"set {place}",
                 remedy=f"give {expected}",
                 docs=DOCS_PAGE,
             ) from None
@@ -167,7 +167,7 @@ def _unknown_key(key: str, place: str) -> UsageError:
     remedy = f"did you mean {near[0]}?" if near else "known are " + ", ".join(known)
     return UsageError(
         f"unknown key in [tool.memprobe]: {key}",
-        cause=f"set in {place}",
+        cause=f"set {place}",
         remedy=remedy,
         docs=DOCS_PAGE,
     )

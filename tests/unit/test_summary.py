@@ -212,6 +212,16 @@ def test_a_recording_with_neither_sample_nor_snapshot_is_refused(tmp_path: Path)
     assert "no reason" in refused.value.cause
 
 
+def test_a_program_that_ran_without_the_probe_says_so(tmp_path: Path) -> None:
+    event = line("event", 1, event="no-probe", detail="an old Python")
+    with pytest.raises(NothingMeasured) as refused:
+        build.report(recording(tmp_path, event), Config())
+    assert "without the probe: an old Python" in refused.value.cause
+    assert "-I" in refused.value.remedy
+    report = build.report(recording(tmp_path, event, line("sample", 2, rss=3)), Config())
+    assert "it ran without the probe: an old Python" in [gap.why for gap in report.not_measured]
+
+
 def test_the_account_lists_the_target_and_its_children(tmp_path: Path) -> None:
     child = {"pid": 9, "role": "driver-jvm", "rss": 5}
     lines = [line("sample", 1, rss=3, children=[child]), line("sample", 2, rss=4)]

@@ -48,11 +48,16 @@ def _account(recording: Recording, summary: RecordingSummary) -> Account:
 def _nothing(recording: Recording) -> NothingMeasured:
     skipped = [snapshot.skipped for snapshot in recording.snapshots if snapshot.skipped]
     cause = "it holds neither a sample nor a snapshot"
+    remedy = "record for longer, or with a larger --max-pause"
+    for event in recording.events:
+        if event.event == "no-probe":
+            cause = f"the program ran without the probe: {event.detail}"
+            remedy = "run it with a Python 3.10 or newer, without -I, -E and -S"
     if skipped:
         cause += f"; every snapshot was skipped: {skipped[-1]}"
     return NothingMeasured(
         f"nothing was measured in {recording.path}",
         cause=cause,
-        remedy="record for longer, or with a larger --max-pause",
+        remedy=remedy,
         docs="recording.md",
     )

@@ -13,6 +13,8 @@ from memprobe.recording.schema import Event, Snapshot, Unmeasured
 EVENTS = {
     "snapshot-dropped": ("a snapshot", "it did not fit"),
     "probe-error": ("a part of the time", "the probe met an error of its own"),
+    "no-probe": ("the inside of the program", "it ran without the probe"),
+    "probe-lost": ("a part of the time", "the probe was lost"),
     "write-failed": ("records that could not be written", "writing the recording failed"),
 }
 

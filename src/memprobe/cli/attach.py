@@ -23,8 +23,10 @@ POLL = 0.2  # seconds between two looks at the spool
 )
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
 @click.option("--duration", type=float, metavar="SECONDS", help="Stop by itself after so long.")
-@click.option("--interval", type=float, metavar="SECONDS", help="Time between two samples.")
-@click.option("--max-pause", type=float, metavar="SECONDS", help="Longest pause of a snapshot.")
+@click.option("--interval", metavar="SECONDS", help="Time between two samples.  [default: 1]")
+@click.option(
+    "--max-pause", metavar="SECONDS", help="Longest stop for a snapshot.  [default: 0.25]"
+)
 @click.option(
     "--timeout",
     type=float,
@@ -43,7 +45,7 @@ POLL = 0.2  # seconds between two looks at the spool
 @click.option("-q", "--quiet", is_flag=True, help="No progress, only the report.")
 def command(
     target: str | None, output: Path | None, force: bool, duration: float | None,
-    interval: float | None, max_pause: float | None, timeout: float, form: str, quiet: bool,
+    interval: str | None, max_pause: str | None, timeout: float, form: str, quiet: bool,
 ) -> int:  # fmt: skip
     """Put the probe into a running notebook, from outside, also while a cell runs.
 
