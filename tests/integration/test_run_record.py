@@ -242,3 +242,45 @@ def test_limit_coming_near_takes_snapshots_before_the_end(tmp_path: Path) -> Non
     crossed = [s for s in recording.snapshots if s.reason == "threshold"]
     assert [snapshot.threshold for snapshot in crossed] == [0.6, 0.75, 0.85]
     assert "hoard" in held_names(crossed)
+
+
+@pytest.fixture
+def small_cgroup() -> Iterator[Path]:
+    """A memory cgroup of 400 MB (v1 or v2) for one run."""
+    places = [Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")]
+    limits = {"memory.limit_in_bytes": places[0], "memory.max": places[1]}
+    for name, place in limits.items():
+        group = place / f"memprobe-test-{os.getpid()}"
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            (group / name).write_text("400000000")
+            yield group
+            return
+        except OSError:
+            continue
+        finally:
+            group.rmdir()
+    pytest.skip("no memory cgroup can be made here (needs root and a writable cgroup mount)")
+
+
+def test_a_run_killed_for_memory_names_what_was_there(small_cgroup: Path, tmp_path: Path) -> None:
+    path = tmp_path / "oom.memprobe"
+    enter = f'echo $$ > {small_cgroup / "cgroup.procs"} && exec "$@"'
+    run = memprobe_run(path, str(PROGRAMS / "fills.py"), options=())
+    done = subprocess.run(
+        ["/bin/sh", "-c", enter, "sh", *run],
+        capture_output=True, text=True, timeout=120, check=False, env=bare_environment(),
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == 128 + signal.SIGKILL, done.stderr
+    recording = read(path)
+    shares = [shot.threshold for shot in recording.snapshots if shot.reason == "threshold"]
+    assert shares
+    assert recording.header.limits.effective == pytest.approx(400_000_000, rel=0.01)
+    last = recording.snapshots[-1]
+    held = {holder.expr for holder in last.holders}
+    assert "fill: chunks" in held, held
+    assert "held" in done.stderr.splitlines()[0], done.stderr

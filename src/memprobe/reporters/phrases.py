@@ -47,6 +47,9 @@ ENDINGS = {
 }
 
 
+SIGKILL = 9
+
+
 def headline(report: Report) -> str:
     """Return the one sentence a report begins with: what can be had back."""
     total = sum(finding.reclaim.bytes for finding in report.findings if finding.fails)
@@ -62,9 +65,24 @@ def _nothing_to_fix(report: Report) -> str:
     if not report.recording.snapshots:
         return "Nobody looked at what holds the memory: no snapshot was taken"
     rss = report.recording.rss
+    if _was_killed(report.recording) and report.holders and rss is not None:
+        return _killed(report, rss)
     resident = f" in {size(rss)}" if rss is not None else ""
     known = f", {len(report.known)} known" if report.known else ""
     return f"Nothing to let go of{resident}: no leaking or suspect holder{known}{_advice(report)}"
+
+
+def _was_killed(recording: RecordingSummary) -> bool:
+    return recording.signal == SIGKILL or recording.ended == "cut off"
+
+
+def _killed(report: Report, rss: int) -> str:
+    """Say how full it was and what was there: whoever was killed for memory asks just that."""
+    limit = report.recording.limit
+    of_limit = f", {rss / limit:.0%} of the limit" if limit else ""
+    most = max(report.holders, key=lambda row: row.exclusive_bytes + row.shared_bytes)
+    held = size(most.exclusive_bytes + most.shared_bytes)
+    return f"Ended at {size(rss)}{of_limit}: {printable(most.exprs[0])} held {held}"
 
 
 def _advice(report: Report) -> str:
