@@ -20,6 +20,8 @@ _DEFAULTS: dict[str, Any] = {
     "lease": None, "thread": False, "limits": None, "peak_reset": True,
 }  # fmt: skip
 
+_DEPARTURE = 5.0  # seconds that a leaving probe may take for its last snapshot
+
 _probe: Probe | None = None
 _watcher: Watcher | None = None
 
@@ -38,6 +40,9 @@ def start(config: dict[str, Any]) -> dict[str, Any]:
     """
     global _probe, _watcher
     settings = {**_DEFAULTS, **config}
+    own = _own_modules()
+    wait_for_departure()
+    sys.modules.update(own)  # an injected package takes itself out when it leaves
     present = active()
     if present is not None:
         return _join(present, settings)
@@ -181,11 +186,29 @@ def _at_exit() -> None:
 def leave_nothing() -> None:
     """Undo what ``start`` did, and take an injected package out of ``sys.modules``."""
     atexit.unregister(_at_exit)
-    _forget()
     package = sys.modules.get(__package__ or "")
     if getattr(package, INJECTED, False):
-        for name in [one for one in sys.modules if one.split(".")[0] == __package__]:
+        for name in _own_modules():
             del sys.modules[name]
+    _forget()  # last: whoever waits for our departure may start again now
+
+
+def leaving() -> bool:
+    """Whether a probe was told to leave and has not gone yet."""
+    present = _probe is not None and _watcher is not None and _probe.pid == os.getpid()
+    return present and _watcher is not None and _watcher.stop_reason is not None
+
+
+def wait_for_departure() -> None:
+    """Wait until a probe that is leaving has gone: it can be joined no more."""
+    deadline = time.monotonic() + _DEPARTURE
+    while leaving() and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
+def _own_modules() -> dict[str, Any]:
+    modules = list(sys.modules.items())
+    return {name: module for name, module in modules if name.split(".")[0] == __package__}
 
 
 def _forget() -> None:

@@ -51,7 +51,7 @@ def _start(shell: Any) -> None:
 def _status() -> str:
     probe = bootstrap.active()
     if probe is None:
-        return "memprobe: no probe in this notebook; %load_ext memprobe starts one"
+        return "memprobe: no probe in this notebook; %reload_ext memprobe starts one"
     cost = probe.governor.report(probe.recorder.written)
     rss = probe.counters.rss()
     lines = [
@@ -80,6 +80,7 @@ def _report() -> str:
 def _drop() -> None:
     """Drop this notebook's own lease; somebody who is attached from outside stays."""
     bootstrap.command({"verb": "detach", "args": {"client": _CLIENT}})
+    bootstrap.wait_for_departure()
 
 
 def _drop_aloud() -> str:
