@@ -83,7 +83,7 @@ class CellHooks:
         for cell in range(first, len(history)):
             found = names.of_cell(history[cell])
             running = busy and cell == len(history) - 1
-            fields = self._named(found, history[cell], follow=cell == len(history) - 1)
+            fields = self._named(found, history[cell], cell, follow=cell == len(history) - 1)
             phase = "start" if running else "replay"
             error = None if running else self._past_error(cell)
             self._write(phase=phase, source="history", cell=cell, error=error, **fields)
@@ -123,7 +123,7 @@ class CellHooks:
         }  # fmt: skip
         if cell is not None:
             self.last_cell = cell
-        fields = self._named(found, source)
+        fields = self._named(found, source, cell)
         self._write(
             phase="start", cell=cell, cell_id=began["cell_id"], rss=self._counters.rss(), **fields
         )
@@ -136,7 +136,7 @@ class CellHooks:
         if began is None:
             began = self._joined_midway(result)
         rss = self._counters.rss()
-        fields = self._named(began["found"], began["source"])
+        fields = self._named(began["found"], began["source"], began["cell"])
         fields["bound"] = self._bound(began)
         self._write(
             phase="end", cell=began["cell"], cell_id=began["cell_id"],
@@ -162,17 +162,24 @@ class CellHooks:
                 "cell_id": _cell_id(getattr(result, "info", None)), "ids": None,
                 "by_kernel": False}  # fmt: skip
 
-    def _named(self, found: names.CellNames, source: str, *, follow: bool = True) -> dict[str, Any]:
+    def _named(
+        self, found: names.CellNames, source: str, cell: int | None, *, follow: bool = True
+    ) -> dict[str, Any]:
         namespace = self._shell.user_ns
         used = names.with_called(found, namespace) if follow else found.used
         interesting = [name for name in used if name in namespace or name in found.bound]
         return {
             "hash": names.source_hash(source),
-            "shows": found.shows,
+            "shows": self._shown(found, cell),
             "bound": dict(list(found.bound.items())[:_MOST_NAMES]),
             "used": sorted(interesting if follow else used)[:_MOST_NAMES],
             "deleted": sorted(found.deleted)[:_MOST_NAMES],
         }
+
+    def _shown(self, found: names.CellNames, cell: int | None) -> bool:
+        """Whether IPython kept what the cell displayed: `print(x)` ends in an expression too."""
+        outputs = self._shell.user_ns.get("_oh")
+        return cell in outputs if cell is not None and type(outputs) is dict else found.shows
 
     def _bound(self, began: dict[str, Any]) -> dict[str, int]:
         """Return the names whose value the cell replaced, with the line where that is known."""
