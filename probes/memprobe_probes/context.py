@@ -12,6 +12,8 @@ from typing import Any
 from . import bootstrap, notebook
 from .gc_trigger import GcTrigger
 
+_NEVER = 1e9  # seconds
+
 
 @contextmanager
 def record(path: str | os.PathLike[str], **options: Any) -> Iterator[str]:
@@ -19,8 +21,8 @@ def record(path: str | os.PathLike[str], **options: Any) -> Iterator[str]:
 
     ``options`` are ``interval`` (seconds), ``max_pause`` (seconds) and ``cap`` (bytes). Raises
     FileExistsError, PermissionError or another OSError where ``path`` cannot be written, and
-    RuntimeError where a probe is in this process already. The last snapshot is taken when the
-    block ends, also by an exception. No thread is started.
+    RuntimeError where a probe is in this process already: in both cases the block does not run.
+    The last snapshot is taken when the block ends, also by an exception. No thread is started.
     """
     if bootstrap.active() is not None:
         raise RuntimeError("memprobe is already recording in this process")
@@ -35,10 +37,12 @@ def record(path: str | os.PathLike[str], **options: Any) -> Iterator[str]:
     )  # fmt: skip
     probe = bootstrap.active()
     assert probe is not None
+    if probe.recorder.failed:
+        _give_up(target, probe.recorder.failed)
     trigger = GcTrigger(lambda: _measure(probe))
-    trigger.arm(probe.interval)
-    probe.sample(on_user_thread=True)
     try:
+        trigger.arm(probe.interval)
+        probe.sample(on_user_thread=True)
         yield target
     finally:
         trigger.disarm()
@@ -47,8 +51,17 @@ def record(path: str | os.PathLike[str], **options: Any) -> Iterator[str]:
             bootstrap.stop("exit")
 
 
+def _give_up(path: str, reason: str) -> None:
+    """Leave nothing of a recording that cannot even hold its header, and raise OSError."""
+    bootstrap.stop("failed")
+    os.unlink(path)
+    raise OSError(f"cannot write the recording {path}: {reason}")
+
+
 def _measure(probe: Any) -> float:
     """Sample, take a snapshot where one is due, and return the seconds to the next time."""
+    if not probe.alive:
+        return _NEVER  # a forked child
     begun = time.monotonic()
     probe.sample(on_user_thread=True)
     if probe.due():
