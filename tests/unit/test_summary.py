@@ -212,6 +212,14 @@ def test_a_recording_with_neither_sample_nor_snapshot_is_refused(tmp_path: Path)
     assert "no reason" in refused.value.cause
 
 
+def test_a_recording_read_at_a_request_is_still_running(tmp_path: Path) -> None:
+    sample, asked = line("sample", 1, rss=3), line("snapshot", 2, reason="request", rss=9)
+    seen = summary(tmp_path, sample, asked)
+    assert (seen.ended, seen.rss) == ("running", 9)
+    assert summary(tmp_path, sample, asked, line("sample", 3, rss=4)).ended == "cut off"
+    assert summary(tmp_path, asked, line("end", 3, reason="stop")).ended == "stop"
+
+
 def test_a_program_that_ran_without_the_probe_says_so(tmp_path: Path) -> None:
     event = line("event", 1, event="no-probe", detail="an old Python")
     with pytest.raises(NothingMeasured) as refused:

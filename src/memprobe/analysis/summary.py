@@ -12,6 +12,7 @@ from memprobe.recording.schema import Marker, Sample, Snapshot
 TIMELINE_POINTS = 120
 NANOSECONDS = 1e9
 CUT_OFF = "cut off"
+RUNNING = "running"  # as far as anybody can tell: a report was asked for, and nothing came since
 
 
 def summarise(recording: Recording) -> RecordingSummary:
@@ -30,7 +31,7 @@ def summarise(recording: Recording) -> RecordingSummary:
         wall=wall_seconds(recording),
         python=header.python,
         libraries=_libraries(recording),
-        ended=end.reason if end else CUT_OFF,
+        ended=end.reason if end else _without_end(recording),
         status=end.status if end else None,
         signal=end.signal if end else None,
         torn=recording.torn,
@@ -38,7 +39,7 @@ def summarise(recording: Recording) -> RecordingSummary:
         samples=len(recording.samples),
         snapshots=len(taken(recording)),
         cells=len(_cells(recording.markers)),
-        rss=_last_rss(recording, points),
+        rss=_last_rss(recording),
         peak=peak_bytes(recording),
         limit=header.limits.effective,
         limit_source=header.limits.source,
@@ -186,11 +187,17 @@ def _timed(recording: Recording) -> Iterable[Sample | Marker | Snapshot]:
     yield from recording.snapshots
 
 
-def _last_rss(recording: Recording, points: Sequence[Point]) -> int | None:
-    if points:
-        return int(points[-1][1])
-    known = [record.rss for record in _timed(recording) if record.rss is not None]
-    return known[-1] if known else None
+def _without_end(recording: Recording) -> str:
+    """Return how a recording without an end stands: cut off, or being read while it goes on."""
+    last = max(_timed(recording), key=lambda record: record.t, default=None)
+    asked = isinstance(last, Snapshot) and last.reason == "request"
+    return RUNNING if asked and not recording.torn else CUT_OFF
+
+
+def _last_rss(recording: Recording) -> int | None:
+    """Return the last RSS that was read by anybody: a sample, a cell's hook or a snapshot."""
+    known = [record for record in _timed(recording) if record.rss is not None]
+    return max(known, key=lambda record: record.t).rss if known else None
 
 
 def _seconds_to_limit(

@@ -12,7 +12,7 @@ from memprobe.findings import (
     RecordingSummary,
     Report,
 )
-from memprobe.reporters.amounts import counted, duration, size, size_range
+from memprobe.reporters.amounts import counted, duration, percent, size, size_range
 from memprobe.reporters.printable import printable
 
 ROOTS = {
@@ -44,6 +44,7 @@ ENDINGS = {
     "kernel-died": "the kernel died or restarted",
     "gone": "the process was gone",
     "cut off": "cut off",
+    "running": "still running",
 }
 
 
@@ -79,7 +80,7 @@ def _was_killed(recording: RecordingSummary) -> bool:
 def _killed(report: Report, rss: int) -> str:
     """Say how full it was and what was there: whoever was killed for memory asks just that."""
     limit = report.recording.limit
-    of_limit = f", {rss / limit:.0%} of the limit" if limit else ""
+    of_limit = f", {percent(rss / limit)} of the limit" if limit else ""
     most = max(report.holders, key=lambda row: row.exclusive_bytes + row.shared_bytes)
     held = size(most.exclusive_bytes + most.shared_bytes)
     return f"Ended at {size(rss)}{of_limit}: {printable(most.exprs[0])} held {held}"
