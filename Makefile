@@ -32,6 +32,7 @@ help:
 	@echo 'make lint         ruff and mypy'
 	@echo 'make accuracy     run every labelled scenario, write reports/accuracy.md'
 	@echo 'make picture      draw the README'"'"'s picture again, from a real run of the demo'
+	@echo 'make benchmark    what memprobe run costs, write reports/overhead.md (half an hour)'
 	@echo 'make test-matrix  the tests on every Python from 3.10 to 3.13 that is installed'
 	@echo 'make clean        remove .venv and everything that was built'
 
@@ -51,6 +52,9 @@ accuracy: $(READY_DEV)
 
 picture: $(READY_DEV)
 	$(BIN)/python docs/images/make_report.py
+
+benchmark: $(READY_DEV)
+	$(BIN)/python benchmarks/overhead.py
 
 # One virtual environment per version, inside .venv; a missing version is said, not failed.
 test-matrix:
