@@ -107,7 +107,7 @@ def page(measured: list[Ratios], pairs: int) -> str:
         "# Overhead",
         "",
         f"CPU time of a program under `memprobe run` against the bare program: {pairs} interleaved",
-        "pairs each, median with its 95 % interval. The control is the bare program against itself.",
+        "pairs each, median with its 95 % interval. The control: the bare program against itself.",
         "The whole command includes memprobe's own process (start-up, sampling from outside).",
         f"Made by `python benchmarks/overhead.py --pairs {pairs}` on "
         f"{datetime.date.today()},",
