@@ -109,8 +109,7 @@ def page(measured: list[Ratios], pairs: int) -> str:
         f"CPU time of a program under `memprobe run` against the bare program: {pairs} interleaved",
         "pairs each, median with its 95 % interval. The control: the bare program against itself.",
         "The whole command includes memprobe's own process (start-up, sampling from outside).",
-        f"Made by `python benchmarks/overhead.py --pairs {pairs}` on "
-        f"{datetime.date.today()},",
+        f"Made by `python benchmarks/overhead.py --pairs {pairs}` on {datetime.date.today()},",
         f"{os.cpu_count()} cores, Linux {platform.release().partition('-')[0]}, "
         f"Python {platform.python_version()}.",
         "",

@@ -190,13 +190,21 @@ class Probe:
     def _in_hook(self) -> AbstractContextManager[None]:
         return self.guarded(on_user_thread=True)
 
+    def _program(self) -> str:
+        """Return the notebook's or script's name; only from inside is it known under VS Code."""
+        program = str(self.config["program"])
+        if self.shell is not None and not program.endswith(".ipynb"):
+            path = self.shell.user_ns.get("__vsc_ipynb_file__")
+            return os.path.basename(path) if type(path) is str else program
+        return program
+
     def _write_header(self) -> None:
         config = self.config
         self.recorder.write(
             "header", format=FORMAT, memprobe=VERSION, python=_python(),
             implementation=sys.implementation.name, platform=_platform(),
             context=config["context"], pid=self.pid, start=time.time(),
-            program=config["program"], argc=config["argc"], session=config["session"],
+            program=self._program(), argc=config["argc"], session=config["session"],
             method=config["method"], limits=self._limits, libraries=_libraries(),
             interval=self.interval, cap=config["cap"],
         )  # fmt: skip

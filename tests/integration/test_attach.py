@@ -70,6 +70,36 @@ def test_cells_of_before_are_replayed_and_judged(kernel: Kernel, tmp_path: Path)
     assert recording.path.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_notebook_of_vs_code_tells_its_name_from_inside(kernel: Kernel, tmp_path: Path) -> None:
+    kernel.run("__vsc_ipynb_file__ = '/home/somebody/etl prices.ipynb'")
+    options = AttachOptions(output=tmp_path / "v.memprobe", program="0b1c-kernel-id")
+    attachment = attach(kernel.connection_file, kernel.pid, options)
+    attachment.detach()
+    kernel.run("del __vsc_ipynb_file__")
+    assert read(tmp_path / "v.memprobe").header.program == "etl prices.ipynb"
+
+
+def test_a_real_recording_cut_at_any_byte_loses_at_most_its_last_line(
+    kernel: Kernel, tmp_path: Path
+) -> None:
+    attachment = _attach(kernel, tmp_path / "w.memprobe")
+    kernel.wait_for(attachment, _has(Snapshot))
+    attachment.detach()
+    whole = (tmp_path / "w.memprobe").read_bytes()
+    lines = whole.split(b"\n")
+    first = len(lines[0])
+    for size in range(len(whole)):
+        (tmp_path / "cut.memprobe").write_bytes(whole[:size])
+        if size < first:
+            with pytest.raises(RecordingError):
+                read(tmp_path / "cut.memprobe")
+            continue
+        cut = read(tmp_path / "cut.memprobe")
+        records = sum(map(len, (cut.samples, cut.markers, cut.snapshots, cut.events)))
+        complete = whole[:size].count(b"\n")
+        assert records + 1 + (cut.end is not None) >= complete
+
+
 def test_a_cell_is_followed_while_it_runs(kernel: Kernel, tmp_path: Path) -> None:
     attachment = _attach(kernel, tmp_path / "b.memprobe")
     kernel.wait_for(attachment, _has(Snapshot))
