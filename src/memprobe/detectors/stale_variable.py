@@ -44,7 +44,8 @@ class StaleVariable:
 
     ## When it does not fire
     The object is smaller than `min-bytes`; another name that is in use reaches the same data; a
-    function, method or query text of a recent cell mentions the name; or nothing ran since.
+    function, method or query text of a recent cell mentions the name; a callback, timer, running
+    thread or exit handler may read it without any cell; or nothing ran since.
     It is a suspicion, never a certainty: only you know whether a later cell needs the name.
     """
 
