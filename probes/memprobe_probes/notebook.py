@@ -13,6 +13,9 @@ from .sampler import Counters
 
 _MOST_REPLAYED = 2000
 _MOST_NAMES = 400
+# Of the cells of before, so many count with what the functions read that they call. Functions are
+# looked up as they are now: for cells of long ago that says ever less.
+_FOLLOWED = 50
 
 WriteMarker = Callable[..., None]
 Guard = Callable[[], AbstractContextManager[None]]
@@ -83,7 +86,9 @@ class CellHooks:
         for cell in range(first, len(history)):
             found = names.of_cell(history[cell])
             running = busy and cell == len(history) - 1
-            fields = self._named(found, history[cell], cell, follow=cell == len(history) - 1)
+            fields = self._named(
+                found, history[cell], cell, follow=cell >= len(history) - _FOLLOWED
+            )
             phase = "start" if running else "replay"
             error = None if running else self._past_error(cell)
             self._write(phase=phase, source="history", cell=cell, error=error, **fields)
