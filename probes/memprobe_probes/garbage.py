@@ -21,7 +21,7 @@ WORTH = 1 << 20  # bytes at stake below which the question is not asked
 MOST_SUSPECTS = 64
 MOST_ROUNDS = 8
 NS_PER_BLOCK = 8  # of one pass of the collector over the whole heap, per allocated block
-_TRIVIAL = (types.FunctionType, types.MethodType, str, int, float)
+_TRIVIAL = (types.FunctionType, types.MethodType)
 
 
 def adopt_garbage(walk: Walk, stakes: list[bool]) -> bool:

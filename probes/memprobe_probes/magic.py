@@ -18,7 +18,7 @@ _SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 def load(shell: Any) -> None:
     """Start the probe (or join the one that is there) and register ``%memprobe``."""
     shell.register_magic_function(_magic, "line", "memprobe")
-    _start(shell)
+    _start()
 
 
 def unload(shell: Any) -> None:
@@ -34,16 +34,16 @@ def _magic(line: str) -> None:
     print(USAGE if verb is None else verb())
 
 
-def _start(shell: Any) -> None:
+def _start() -> None:
     if bootstrap.active() is not None:
         bootstrap.start({"client": _CLIENT})
         return
     folder = bootstrap.new_session_folder()
-    name = os.environ.get("JPY_SESSION_NAME") or shell.user_ns.get("__vsc_ipynb_file__") or ""
+    path = os.environ.get("JPY_SESSION_NAME", "")
     bootstrap.start(
         {
             "context": "notebook", "method": "extension", "folder": folder, "thread": True,
-            "program": os.path.basename(str(name)) or "notebook", "client": _CLIENT,
+            "program": os.path.basename(path) or "notebook", "client": _CLIENT,
         }
     )  # fmt: skip
 

@@ -47,8 +47,8 @@ class CellHooks:
     """Registers with IPython's events and writes a marker per cell start and end.
 
     ``write`` takes a marker's fields; ``guarded`` accounts and shields what runs on the user's
-    thread; ``ended`` is called after every cell. The hooks hold no
-    reference to a user's object between cells: of the namespace they keep names and ids.
+    thread; ``ended`` is called after every cell. The hooks hold no reference to a user's object
+    between cells: of the namespace they keep names and ids.
     """
 
     def __init__(

@@ -139,11 +139,8 @@ def test_a_second_client_joins_and_the_probe_stays_for_it(kernel: Kernel, tmp_pa
     assert not first.folder.path.exists()
 
 
-def test_a_probe_without_a_client_leaves_by_itself(
-    kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("memprobe.targets.kernel.LEASE", 0.3)
-    attachment = _attach(kernel, tmp_path / "e.memprobe")
+def test_a_probe_without_a_client_leaves_by_itself(kernel: Kernel, tmp_path: Path) -> None:
+    attachment = _attach(kernel, tmp_path / "e.memprobe", lease=0.3)
     attachment._next_lease = float("inf")  # a closed laptop renews nothing
     events = kernel.wait_for(attachment, lambda _: attachment.ended is not None)
     attachment.detach()

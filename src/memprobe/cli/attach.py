@@ -64,7 +64,8 @@ def command(
     path = output or free(default_path(_name(context), context.pid))
     options = AttachOptions(
         output=path, program=_name(context), interval=settings.interval, timeout=timeout,
-        max_pause=settings.max_pause, cap=settings.cap, force=force,
+        max_pause=settings.max_pause, cap=settings.cap, force=force, lease=settings.lease,
+        cpu_share=settings.cpu_share,
     )  # fmt: skip
     assert context.connection_file is not None
     attachment = attach(context.connection_file, context.pid, options)

@@ -22,8 +22,7 @@ from memprobe.targets.payload import ANSWER, request_source
 from memprobe.targets.session import SessionFolder
 from memprobe_probes import limits
 
-LEASE = 60.0  # seconds
-RENEW = 15.0  # seconds between renewals: three may get lost
+RENEWALS = 4  # per lease: three may get lost
 RESTART = 2.0  # seconds in which a restarted kernel shows up
 LEAVE = 10.0  # seconds the probe is given to leave
 DOCS = "verbs/attach.md"
@@ -38,8 +37,10 @@ class AttachOptions:
     interval: float = 1.0
     max_pause: float = 0.25
     cap: int = 64 * 1024 * 1024
+    cpu_share: float = 0.01
     timeout: float = 30.0
     force: bool = False
+    lease: float = 60.0
 
 
 def attach(connection_file: Path, pid: int, options: AttachOptions) -> Attachment:
@@ -73,7 +74,7 @@ def _followed(
         raise TargetError(
             "the probe in the kernel cannot be followed",
             cause=f"its session folder {answer['folder']}: {error.strerror}",
-            remedy=f"it leaves by itself within {LEASE:.0f} s; attach again then",
+            remedy=f"it leaves by itself within {folder.config['lease']:.0f} s; attach again then",
             docs=DOCS,
         ) from error
 
@@ -101,7 +102,8 @@ class Attachment:
         self._alive.start(pid)
         self._interval = options.interval
         self._next_sample = 0.0
-        self._next_lease = time.monotonic() + RENEW
+        self._renewal = folder.config["lease"] / RENEWALS
+        self._next_lease = time.monotonic() + self._renewal
 
     def poll(self) -> list[Record]:
         """Copy what is new into the recording, sample from outside, renew the lease.
@@ -117,7 +119,7 @@ class Attachment:
             self._next_sample = now + self._interval
         if now >= self._next_lease:
             self.folder.send("lease", timeout=1.0, client=self.client)
-            self._next_lease = now + RENEW
+            self._next_lease = now + self._renewal
         self._notice_end()
         return new
 
@@ -321,8 +323,9 @@ def _config(pid: int, options: AttachOptions) -> dict[str, Any]:
         "interval": options.interval,
         "max_pause": options.max_pause,
         "cap": options.cap,
+        "cpu_share": options.cpu_share,
         "client": f"{os.getpid()}-{secrets.token_hex(3)}",
-        "lease": LEASE,
+        "lease": options.lease,
         "thread": True,
         "limits": limits.effective(pid),
         "peak_reset": True,

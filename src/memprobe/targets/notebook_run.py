@@ -101,9 +101,7 @@ class NotebookRun:
         options = AttachOptions(
             output=path,
             program=self._notebook.name,
-            interval=self._options["interval"],
-            max_pause=self._options["max_pause"],
-            cap=self._options["cap"],
+            **self._options,
             force=True,
         )
         self._attachment = attach(Path(self._manager.connection_file), pid, options)
