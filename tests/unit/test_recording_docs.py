@@ -12,7 +12,10 @@ from memprobe.recording import schema
 from memprobe.recording.lines import RECORDS
 
 PAGE = Path(__file__).parents[2] / "docs" / "recording.md"
-NESTED = ("Limits", "Child", "Cost", "Holder", "Group", "Step", "TypeCount", "Unmeasured")
+NESTED = (
+    "Limits", "Child", "Cost", "Cache", "Strings", "Holder", "Group", "Step", "TypeCount",
+    "Unmeasured",
+)  # fmt: skip
 CLASSES = {**RECORDS, **{name: getattr(schema, name) for name in NESTED}}
 
 

@@ -1,7 +1,7 @@
 """The rules in their order, and how their findings become one list.
 
-One object has one primary finding: that of the first rule that fires on its holders. What later
-rules say of the same holders becomes a code in ``also``.
+One object has one primary finding: that of the first rule that fires on one of its holders. What
+later rules say of the same holders becomes a code in ``also``.
 """
 
 from __future__ import annotations
@@ -24,13 +24,20 @@ def run(evidence: Evidence) -> list[Finding]:
 
     Raises UsageError where the configuration names a rule that does not exist.
     """
-    primary: dict[frozenset[str], Finding] = {}
+    primary: list[Finding] = []
     for detector in chosen(DETECTORS, evidence.config.select, evidence.config.ignore):
         for finding in detector.detect(evidence):
-            holders = frozenset(holding.expr for holding in finding.holders)
-            first = primary.setdefault(holders, finding)
-            if first is not finding and finding.code not in first.also:
-                first.also.append(finding.code)
-    found = sorted(primary.values(), key=lambda f: (_SEVERITY[f.status], -f.exclusive_bytes))
+            earlier = [one for one in primary if _same_holder(one, finding)]
+            for one in earlier:
+                if finding.code != one.code and finding.code not in one.also:
+                    one.also.append(finding.code)
+            if not earlier:
+                primary.append(finding)
+    found = sorted(primary, key=lambda f: (_SEVERITY[f.status], -f.exclusive_bytes))
     number_duplicates(found)
     return found
+
+
+def _same_holder(one: Finding, other: Finding) -> bool:
+    exprs = {holding.expr for holding in one.holders}
+    return not exprs.isdisjoint(holding.expr for holding in other.holders)

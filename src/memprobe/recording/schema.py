@@ -77,6 +77,7 @@ class Sample(Struct, kw_only=True, tag_field="kind", tag="sample"):
     threads: int | None = None
     fds: int | None = None
     interval: float | None = None  # seconds to the next sample
+    lengths: dict[str, int] = field(default_factory=dict)  # containers that changed length
     cost: Cost | None = None
 
 
@@ -100,6 +101,9 @@ class Marker(Struct, kw_only=True, tag_field="kind", tag="marker"):
     bound: dict[str, int] = field(default_factory=dict)  # name → line in the cell, 0 unknown
     used: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
+    made: dict[str, list[str]] = field(default_factory=dict)  # name → names it was computed from
+    collected: dict[str, list[str]] = field(default_factory=dict)  # name → [source, method]
+    lengths: dict[str, int] = field(default_factory=dict)  # containers that changed length
 
 
 class Step(Struct, kw_only=True):
@@ -107,6 +111,24 @@ class Step(Struct, kw_only=True):
 
     edge: str
     type: str
+
+
+class Cache(Struct, kw_only=True):
+    """The counters of an ``lru_cache``."""
+
+    size: int  # entries now
+    maxsize: int | None = None  # None: unbounded
+    hits: int = 0
+    misses: int = 0
+    method: bool = False  # it caches a method: its keys keep instances
+
+
+class Strings(Struct, kw_only=True):
+    """Texts stored as Python objects, and what a typed column would take."""
+
+    columns: int
+    bytes: int  # now, pointers included; estimated from a random sample
+    typed: int  # as an Arrow string column
 
 
 class Holder(Struct, kw_only=True):
@@ -125,6 +147,8 @@ class Holder(Struct, kw_only=True):
     function: str | None = None  # of a frame
     file: str | None = None
     line: int | None = None
+    cache: Cache | None = None
+    strings: Strings | None = None
 
 
 class Group(Struct, kw_only=True):
@@ -138,6 +162,7 @@ class Group(Struct, kw_only=True):
     top: str | None = None  # type that holds most of the bytes
     path: list[Step] = field(default_factory=list)  # from the first holder to the largest object
     via: list[str] = field(default_factory=list)  # traceback, frame, cache … met on that path
+    pinned: int | None = None  # of buffers that only smaller views keep: what no view shows
 
 
 class TypeCount(Struct, kw_only=True):
@@ -172,6 +197,7 @@ class Snapshot(Struct, kw_only=True, tag_field="kind", tag="snapshot"):
     libraries: dict[str, str] = field(default_factory=dict)
     objects: int = 0
     awaited: list[str] = field(default_factory=list)  # names that callbacks may read at any time
+    grown: list[str] = field(default_factory=list)  # containers that code only adds to
     holders: list[Holder] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
     types: list[TypeCount] = field(default_factory=list)
