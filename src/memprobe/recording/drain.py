@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import msgspec
-
+from memprobe.recording.lines import familiar, understood
 from memprobe.recording.schema import End, Record
 from memprobe.recording.writer import RecordingWriter
 
@@ -28,7 +27,6 @@ class Drain:
         self._hold_end = hold_end
         self._descriptor = -1
         self._tail = b""
-        self._decode = msgspec.json.Decoder(Record).decode
 
     def pull(self) -> list[Record]:
         """Copy every whole new line and return the records among them.
@@ -59,17 +57,10 @@ class Drain:
         return True
 
     def _copy(self, line: bytes) -> Record | None:
-        record = self._read(line)
+        record = familiar(line) or understood(line)
         self.lines += 1
         if self._hold_end and isinstance(record, End):
             self.held = record
         else:
             self._writer.write_line(line + b"\n")
-        return record
-
-    def _read(self, line: bytes) -> Record | None:
-        try:
-            record: Record = self._decode(line)
-        except msgspec.MsgspecError:
-            return None
         return record

@@ -37,8 +37,19 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
 _BROKEN = (ValueError, msgspec.MsgspecError)
 
 
+_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+
+
 class UnreadableLine(ValueError):
     """A line that is no record: broken JSON, no object, no kind, or a field of another type."""
+
+
+def familiar(line: bytes) -> Record | None:
+    """Return the record on ``line``, or None where anything about it is not known or not right."""
+    try:
+        return _decoder.decode(line)
+    except (*_BROKEN, RecursionError):
+        return None
 
 
 def parse(line: bytes) -> dict[str, Any]:
@@ -61,27 +72,54 @@ def parse(line: bytes) -> dict[str, Any]:
 
 
 def convert(raw: dict[str, Any], kind: type[msgspec.Struct]) -> Record:
-    """Return ``raw`` as a record of class ``kind``; raises UnreadableLine for a wrong type."""
+    """Return ``raw`` as a record of class ``kind``, without the fields that are not known.
+
+    Raises UnreadableLine for a wrong type.
+    """
     try:
-        return msgspec.convert(raw, kind)  # type: ignore[return-value]
+        return msgspec.convert(_known_part(raw, kind), kind)  # type: ignore[return-value]
     except (*_BROKEN, RecursionError) as error:
         raise UnreadableLine(str(error)) from None
+
+
+def understood(line: bytes) -> Record | None:
+    """Return what of ``line`` this version knows, or None where it is no record of a known kind."""
+    try:
+        raw = parse(line)
+        kind = RECORDS.get(raw.get("kind", ""))
+        return convert(raw, kind) if kind else None
+    except (UnreadableLine, TypeError):
+        return None
 
 
 def unknown_fields(raw: dict[str, Any], kind: type[msgspec.Struct]) -> list[str]:
     """Return the dotted names of fields in ``raw`` that this version does not know."""
     known, nested = _fields(kind)
-    names: list[str] = []
-    if not known.issuperset(raw):
-        names += [str(name) for name in raw if name not in known]
+    names = [str(name) for name in raw if name not in known]
     for name, below in nested:
         value = raw.get(name)
-        # Plain loops: this runs for every record of a day.
-        for row in value if type(value) is list else (value,):
-            if type(row) is dict:
-                for field in unknown_fields(row, below):
-                    names.append(f"{name}.{field}")
-    return list(dict.fromkeys(names)) if names else names
+        for row in filter(_is_object, value if isinstance(value, list) else [value]):
+            names += [f"{name}.{field}" for field in unknown_fields(row, below)]
+    return list(dict.fromkeys(names))
+
+
+def _known_part(raw: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """Return a copy of ``raw`` without the fields that this version does not know."""
+    known, nested = _fields(kind)
+    part = {name: value for name, value in raw.items() if name in known}
+    for name, below in nested:
+        value = part.get(name)
+        if isinstance(value, list):
+            part[name] = [
+                _known_part(row, below) if isinstance(row, dict) else row for row in value
+            ]
+        elif isinstance(value, dict):
+            part[name] = _known_part(value, below)
+    return part
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
 
 
 @cache

@@ -9,10 +9,12 @@ record is no header of a format we know is refused with a RecordingError.
 
 from __future__ import annotations
 
+import gc
 import os
 import stat
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,6 +24,7 @@ from memprobe.recording.lines import (
     RECORDS,
     UnreadableLine,
     convert,
+    familiar,
     parse,
     unknown_fields,
 )
@@ -77,7 +80,7 @@ def read(path: str | os.PathLike[str]) -> Recording:
     a newer memprobe wrote it.
     """
     try:
-        with _open(Path(path)) as file:
+        with _open(Path(path)) as file, _no_collections():
             recording = Recording(Path(path), _header(file, Path(path)))
             _read_records(file, recording)
     except OSError as error:
@@ -87,6 +90,18 @@ def read(path: str | os.PathLike[str]) -> Recording:
             remedy="check the name and that you may read it",
         ) from None
     return recording
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Read without the garbage collector: records hold no cycles, and it would walk all of them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _open(path: Path) -> BinaryIO:
@@ -171,23 +186,30 @@ def _read_records(file: BinaryIO, recording: Recording) -> None:
 
 def _records(file: BinaryIO, recording: Recording, skipped: Counter[str]) -> Iterator[Record]:
     for line in file:
-        try:
-            raw = parse(line)
-            kind = RECORDS.get(raw.get("kind", ""))
-            record = convert(raw, kind) if kind else None
-        except (UnreadableLine, TypeError):
-            # Without its newline the last line was being written when everything stopped.
-            if line.endswith(b"\n"):
-                skipped["unreadable line"] += 1
-            else:
-                recording.torn = True
-            continue
-        if record is None or kind is None:
-            skipped[f"record of the unknown kind {str(raw.get('kind'))[:40]!r}"] += 1
-            continue
-        for name in unknown_fields(raw, kind):
-            skipped[f"unknown field {raw['kind']}.{name[:40]}"] += 1
-        yield record
+        record = familiar(line) or _unfamiliar(line, recording, skipped)
+        if record is not None:
+            yield record
+
+
+def _unfamiliar(line: bytes, recording: Recording, skipped: Counter[str]) -> Record | None:
+    """Return what this version understands of a line that is not wholly as it knows them."""
+    try:
+        raw = parse(line)
+        kind = RECORDS.get(raw.get("kind", ""))
+        record = convert(raw, kind) if kind else None
+    except (UnreadableLine, TypeError):
+        # Without its newline the last line was being written when everything stopped.
+        if line.endswith(b"\n"):
+            skipped["unreadable line"] += 1
+        else:
+            recording.torn = True
+        return None
+    if record is None or kind is None:
+        skipped[f"record of the unknown kind {str(raw.get('kind'))[:40]!r}"] += 1
+        return None
+    for name in unknown_fields(raw, kind):
+        skipped[f"unknown field {raw['kind']}.{name[:40]}"] += 1
+    return record
 
 
 def _add(recording: Recording, record: Record, skipped: Counter[str]) -> None:

@@ -9,11 +9,20 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from msgspec import Struct, field
+import msgspec
+from msgspec import field
 
 FORMAT = 1
 
 Context = Literal["notebook", "script"]
+
+
+class Struct(msgspec.Struct, forbid_unknown_fields=True):
+    """What every class here is: a decoder refuses fields it does not know.
+
+    ``recording.lines`` then looks again, names them and leaves them out. This way a line without
+    any, as nearly all are, is decoded and checked in one step.
+    """
 
 
 class Limits(Struct, kw_only=True, omit_defaults=True):
@@ -102,6 +111,7 @@ class Marker(Struct, kw_only=True, tag_field="kind", tag="marker"):
     used: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     made: dict[str, list[str]] = field(default_factory=dict)  # name → names it was computed from
+    recomputed: list[str] = field(default_factory=list)  # of `made`: with other values throughout
     collected: dict[str, list[str]] = field(default_factory=dict)  # name → [source, method]
     lengths: dict[str, int] = field(default_factory=dict)  # containers that changed length
 
