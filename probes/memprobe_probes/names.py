@@ -14,7 +14,7 @@ import types
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from . import sizes
+from . import derivations, sizes
 from .sampling import OWN_REFERENCES
 
 _WORD = re.compile(r"[^\W\d]\w*")
@@ -34,8 +34,9 @@ _LONGEST_TEXT = 100_000
 class CellNames:
     """Names of one cell: ``bound`` (name → line), ``used``, ``deleted``; ``texts`` are the names
     whose text is given to ``eval`` and its like; ``words`` are the identifiers in the cell's own
-    texts, which count if code it calls reads names in text; ``shows`` is True when the last
-    statement is an expression that IPython displays."""
+    texts, which count if code it calls reads names in text; ``derived`` says which of them were
+    computed from which; ``shows`` is True when the last statement is an expression that IPython
+    displays."""
 
     def __init__(self) -> None:
         self.bound: dict[str, int] = {}
@@ -43,6 +44,7 @@ class CellNames:
         self.deleted: set[str] = set()
         self.texts: set[str] = set()
         self.words: set[str] = set()
+        self.derived = derivations.Derivations()
         self.shows = False
 
 
@@ -55,6 +57,7 @@ def of_cell(source: str) -> CellNames:
         return names
     try:
         _Visitor(names).visit(tree)
+        names.derived = derivations.of_tree(tree)
     except RecursionError:
         pass
     if not _NAMESPACES.isdisjoint(names.used):

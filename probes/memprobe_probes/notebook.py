@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
+import types
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from . import names, sizes
+from . import derivations, names, sizes
 from .sampler import Counters
 
 _MOST_REPLAYED = 2000
@@ -179,6 +180,22 @@ class CellHooks:
             "bound": dict(list(found.bound.items())[:_MOST_NAMES]),
             "used": sorted(interesting if follow else used)[:_MOST_NAMES],
             "deleted": sorted(found.deleted)[:_MOST_NAMES],
+            **self._derived(found.derived),
+        }
+
+    def _derived(self, derived: derivations.Derivations) -> dict[str, Any]:
+        """Return what was computed from what; modules are left out, they are no data."""
+        space = self._shell.user_ns
+        made = {
+            name: [one for one in sources if type(space.get(one)) is not types.ModuleType]
+            for name, sources in derived.made.items()
+        }
+        return {
+            "made": {
+                name: sources for name, sources in list(made.items())[:_MOST_NAMES] if sources
+            },
+            "recomputed": sorted(derived.recomputed)[:_MOST_NAMES],
+            "collected": dict(list(derived.collected.items())[:_MOST_NAMES]),
         }
 
     def _shown(self, found: names.CellNames, cell: int | None) -> bool:
