@@ -131,13 +131,15 @@ class CellHooks:
             self.last_cell = cell
         fields = self._named(found, source, cell)
         self._write(
-            phase="start", cell=cell, cell_id=began["cell_id"], rss=self._counters.rss(), **fields
-        )
+            phase="start", cell=cell, cell_id=began["cell_id"], rss=self._counters.rss(),
+            cpu=time.process_time(), **fields,
+        )  # fmt: skip
         began["by_kernel"] = self._reset_peak and self._counters.reset_high_water()
         self.sampled_peak = 0
         self._started = began
 
     def _on_end(self, result: Any) -> None:
+        cpu = time.process_time()  # first: what follows is the probe's own work
         began, self._started = self._started, None
         if began is None:
             began = self._joined_midway(result)
@@ -146,7 +148,7 @@ class CellHooks:
         fields["bound"] = self._bound(began)
         self._write(
             phase="end", cell=began["cell"], cell_id=began["cell_id"],
-            seconds=_seconds_since(began["t"]), error=_error_type(result), rss=rss,
+            seconds=_seconds_since(began["t"]), error=_error_type(result), rss=rss, cpu=cpu,
             peak=self._peak(began, rss), peak_by=self._peak_by(began), **fields,
         )  # fmt: skip
         self._ended()

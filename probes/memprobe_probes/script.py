@@ -17,8 +17,15 @@ from .gc_trigger import GcTrigger
 LOOK = 0.05
 
 
-def start(folder: str) -> None:
-    """Start the probe for the session in ``folder`` and arm it. May raise; the caller reports."""
+_steps: tuple[Any, dict[str, Any]] | None = None  # the probe and the plan of a run in steps
+
+
+def start(folder: str, began: int | None = None) -> None:
+    """Start the probe for the session in ``folder`` and arm it. May raise; the caller reports.
+
+    ``began`` (monotonic ns): since when this process has been busy with the probe.
+    """
+    global _steps
     with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
         config = json.load(file)
     bootstrap.start(config)
@@ -30,6 +37,24 @@ def start(folder: str) -> None:
     atexit.register(watch.finish)
     os.register_at_fork(after_in_child=watch.forked)
     watch.begin()
+    if config.get("steps"):
+        _steps = probe, config["steps"]
+        if began is not None:
+            seconds = (time.monotonic_ns() - began) / 1e9
+            probe.recorder.write(
+                "marker", marker="phase", phase="end", name="probe", seconds=seconds
+            )
+
+
+def run_in_steps() -> None:
+    """Go on as the script that ``sys.argv[1]`` names, with a marker and a snapshot per step."""
+    from . import steps
+
+    if _steps is None:  # the probe could not start: the script runs all the same
+        steps.run(steps.Plan({"starts": []}), lambda step, work: work())
+        return
+    probe, config = _steps
+    steps.run(steps.Plan(config), steps.StepRecorder(probe).around)
 
 
 class ScriptWatch:
@@ -79,7 +104,7 @@ class ScriptWatch:
             self._probe.watch_limit(on_user_thread=True)
             return LOOK
         self._probe.sample(on_user_thread=True)
-        if self._probe.due():
+        if _steps is None and self._probe.due():
             self._probe.snapshot("interval", on_user_thread=True)
         self._next_sample = now + float(self._probe.interval)
         return min(LOOK, float(self._probe.interval))

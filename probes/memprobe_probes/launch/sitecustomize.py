@@ -69,8 +69,10 @@ def _report(folder, error):
 
 def _start(folder, here):
     """Load the probe by its path and start it."""
+    import time  # part of every interpreter, and loaded by its start
     from _frozen_importlib_external import PathFinder
 
+    began = time.monotonic_ns()
     package = os.path.dirname(here)
     if "memprobe_probes" not in sys.modules:
         spec = PathFinder.find_spec("memprobe_probes", [os.path.dirname(package)])
@@ -86,7 +88,7 @@ def _start(folder, here):
         spec.loader.exec_module(module)
     from memprobe_probes import script
 
-    script.start(folder)
+    script.start(folder, began)
 
 
 def _main():

@@ -104,6 +104,7 @@ class Marker(Struct, kw_only=True, tag_field="kind", tag="marker"):
     seconds: float | None = None
     error: str | None = None  # the exception's type
     shows: bool = False  # the cell ended in an expression that was displayed
+    cpu: float | None = None  # CPU seconds the process has used so far
     rss: int | None = None
     peak: int | None = None  # highest RSS while it ran
     peak_by: str | None = None  # kernel (high-water mark) or sampled

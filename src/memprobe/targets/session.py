@@ -30,6 +30,7 @@ DEFAULTS: dict[str, Any] = {
     "thread": False,
     "limits": None,
     "peak_reset": False,
+    "steps": None,
 }
 FIFOS = ("control", "replies", "alive")
 
