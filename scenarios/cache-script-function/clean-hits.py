@@ -1,0 +1,15 @@
+"""A cache that answers most requests."""
+
+import functools
+
+import numpy as np
+import pandas as pd
+
+
+@functools.lru_cache(maxsize=None)
+def load(number: int) -> pd.DataFrame:
+    values = np.random.default_rng(number).random((100_000, 6))
+    return pd.DataFrame(values, columns=list("abcdef"))
+
+
+print(round(sum(float(load(number % 10)["a"].mean()) for number in range(300)), 3))
