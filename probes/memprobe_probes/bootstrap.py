@@ -5,12 +5,15 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import tempfile
 import time
-from typing import Any
 
 from .measure import Probe
-from .watcher import Watcher
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .watcher import Watcher
 
 INJECTED = "_memprobe_injected"  # set on the package when it came as a payload
 
@@ -54,6 +57,8 @@ def start(config: dict[str, Any]) -> dict[str, Any]:
     probe = Probe(settings)
     _probe = probe
     if settings["thread"]:
+        from .watcher import Watcher
+
         try:
             _watcher = Watcher(probe, command, leave_nothing)
         except BaseException:
@@ -99,12 +104,14 @@ def forked_child() -> None:
         _probe.abandon()
     if _watcher is not None:
         for fd in (_watcher._control, _watcher._alive):
-            Watcher._close(fd)
+            _watcher._close(fd)
     _probe = _watcher = None
 
 
 def new_session_folder() -> str:
     """Make a session folder (0700) with its FIFOs for a probe started from inside."""
+    import tempfile
+
     base = os.path.join(tempfile.gettempdir(), f"memprobe-{os.getuid()}")
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime and os.path.isdir(runtime) and os.stat(runtime).st_uid == os.getuid():

@@ -10,18 +10,22 @@ user's signal handler raised there is raised again in the user's code.
 
 from __future__ import annotations
 
+import _operator
 import gc
-import operator
 import time
+from _functools import partial  # type: ignore[import-not-found]
 from _thread import interrupt_main
-from collections.abc import Callable, Generator, Iterator
-from functools import partial
 from itertools import chain, repeat
-from typing import Any
 
 from .user_signals import Held, behind
 
-Clock = Callable[[], float]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+    from typing import Any
+
+    Clock = Callable[[], float]
+
 AFTER_ERROR = 1.0  # seconds
 
 
@@ -55,14 +59,16 @@ class GcTrigger:
 
     def _build(self) -> Callable[..., Any]:
         now = iter(self._clock, None)
-        late = map(operator.gt, now, map(self._due.__getitem__, repeat(0)))
+        late = map(_operator.gt, now, map(self._due.__getitem__, repeat(0)))
         take = partial(self._turn.pop, 0, self._quiet)
         turns = map(next, iter(take, None))
         choice = map((self._quiet, turns).__getitem__, late)
         # Should a step ever end, ``chain`` goes on with zeros for good.
         steps = chain(map(next, choice), self._quiet)
-        # gc calls entry(phase, info); max calls key(phase) and key(info), and compares zeros.
-        return partial(max, key=partial(next, steps))
+        # gc calls entry(phase, info), which is getattr(at, phase, info): there is no ``at.start``,
+        # and reading ``at.stop`` takes one step.
+        at = type("At", (), {"__slots__": (), "stop": property(partial(next, steps))})
+        return partial(getattr, at())  # type: ignore[no-any-return]
 
     def _run(self) -> Generator[int, None, None]:
         came: list[int] = []  # signals that the user's code still has to see

@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any
 
-from . import FORMAT, VERSION, heap, limits, names, notebook, roots, user_signals
+from . import FORMAT, VERSION, heap, roots, user_signals
 from .garbage import NS_PER_BLOCK
 from .recorder import Recorder
 from .sampler import Counters, Governor
 from .walk import TooLong
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any
+
+    from . import notebook
 
 THRESHOLDS = (0.60, 0.75, 0.85)
 _LIBRARIES = ("IPython", "ipykernel", "numpy", "pandas", "pyarrow", "polars", "pyspark", "torch")
@@ -31,7 +35,7 @@ class Probe:
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
         self.pid = os.getpid()
-        self.shell = notebook.running_shell() if config["context"] == "notebook" else None
+        self.shell = _shell() if config["context"] == "notebook" else None
         self.recorder = Recorder(config["spool"], config["cap"])  # first: it may raise
         self.counters = Counters()
         self.governor = Governor(config["cpu_share"])
@@ -41,7 +45,7 @@ class Probe:
         self.errors = 0
         self.closed = False
         self._ns_per_object: float = heap.NS_PER_OBJECT
-        self._limits = config.get("limits") or limits.effective(None)
+        self._limits = config.get("limits") or _limits()
         self._write_header()
 
     @property
@@ -54,6 +58,8 @@ class Probe:
         if self.shell is None:
             return
         with self.guarded(on_user_thread=False):
+            from . import notebook
+
             self.hooks = notebook.CellHooks(
                 self.shell, self.counters, self._write_marker, self._in_hook, ended,
                 reset_peak=bool(self.config.get("peak_reset", True)),
@@ -109,7 +115,7 @@ class Probe:
             fields: dict[str, Any] = {
                 "reason": reason, "engine": "fallback", "threshold": threshold,
                 "rss": self.counters.rss(), "cell": self.hooks.last_cell if self.hooks else None,
-                "busy": self.shell is not None and notebook.cell_is_running(),
+                "busy": self.shell is not None and _cell_is_running(),
                 "libraries": _libraries(),
             }  # fmt: skip
             fields.update(self._tables(unhurried, at_exit=reason == "exit"))
@@ -147,20 +153,9 @@ class Probe:
         self.recorder.close()
         self.counters.close()
 
-    @contextmanager
-    def guarded(self, *, on_user_thread: bool) -> Iterator[None]:
-        """Account the block's CPU time and turn its errors into an event."""
-        started = time.thread_time_ns()
-        try:
-            yield
-        except Exception as error:
-            if user_signals.behind(error):
-                raise
-            self.errors += 1
-            self.event("probe-error", _where(error))
-        finally:
-            spent = time.thread_time_ns() - started
-            self.governor.spent(spent, on_user_thread=on_user_thread)
+    def guarded(self, *, on_user_thread: bool) -> Guarded:
+        """Return a context that accounts the block's CPU time and turns its errors into events."""
+        return Guarded(self, on_user_thread)
 
     def _tables(self, unhurried: bool, *, at_exit: bool) -> dict[str, Any]:
         max_pause_ns = int((60.0 if unhurried else float(self.config["max_pause"])) * 1e9)
@@ -187,7 +182,7 @@ class Probe:
     def _write_marker(self, **fields: Any) -> None:
         self.recorder.write("marker", marker="cell", **fields)
 
-    def _in_hook(self) -> AbstractContextManager[None]:
+    def _in_hook(self) -> Guarded:
         return self.guarded(on_user_thread=True)
 
     def _program(self) -> str:
@@ -210,8 +205,58 @@ class Probe:
         )  # fmt: skip
 
 
+class Guarded:
+    """Accounts a block's CPU time; an error in it becomes an ``event`` of the recording.
+
+    Only what a signal handler of the program raised passes through: that belongs to the program.
+    """
+
+    def __init__(self, probe: Probe, on_user_thread: bool) -> None:
+        self._probe = probe
+        self._on_user_thread = on_user_thread
+        self._started = 0
+
+    def __enter__(self) -> None:
+        self._started = time.thread_time_ns()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        step: TracebackType | None,
+    ) -> bool:  # fmt: skip
+        try:
+            if not isinstance(error, Exception) or user_signals.behind(error):
+                return False
+            self._probe.errors += 1
+            self._probe.event("probe-error", _where(error))
+            return True
+        finally:
+            spent = time.thread_time_ns() - self._started
+            self._probe.governor.spent(spent, on_user_thread=self._on_user_thread)
+
+
+# A script's start must not wait for what only notebooks need: see docs/how-it-works.md.
+def _shell() -> Any:
+    from . import notebook
+
+    return notebook.running_shell()
+
+
+def _cell_is_running() -> bool:
+    from . import notebook
+
+    return notebook.cell_is_running()
+
+
+def _limits() -> dict[str, Any]:
+    from . import limits
+
+    return limits.effective(None)
+
+
 def _awaited(namespace: dict[str, Any], budget_ns: int) -> list[str]:
     """Return what callbacks may read; where looking takes too long, all they could read."""
+    from . import names
+
     affordable = 2 * sys.getallocatedblocks() * NS_PER_BLOCK < budget_ns
     found = names.awaited(namespace) if affordable else names.mentioned(namespace)
     return sorted(found)[:_MOST_NAMES]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from typing import Any
 
+from . import plain_json
 from .descriptors import close_own, identity, out_of_the_way
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # Shares of the size cap: from the first on the sampler slows down; above the second only
 # snapshots and the end are written, so that a long recording still says what was there.
@@ -50,7 +53,7 @@ class Recorder:
             return False
         record = {"kind": kind, "t": time.monotonic_ns()}
         record.update(fields)
-        line = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        line = plain_json.dumps(record)
         return self._append(
             _importance(kind, fields), line.encode("utf-8", "backslashreplace") + b"\n"
         )

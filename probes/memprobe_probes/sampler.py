@@ -8,9 +8,12 @@ from __future__ import annotations
 import gc
 import os
 import time
-from typing import Any
 
 from .descriptors import close_own, identity, out_of_the_way
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
 import sys
-from collections.abc import Iterator
-from functools import partial
+from _functools import partial
 from types import TracebackType
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 _CAN_HOLD = hasattr(_signal, "sigtimedwait") and hasattr(_signal, "pthread_sigmask")
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import _thread
 import errno
-import json
 import os
 import select
 import time
-from collections.abc import Callable
-from typing import Any
 
+from . import plain_json
 from .measure import Probe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 _CHUNK = 65536
 _WAKE = b"\n"  # an empty line: nothing to obey, only a reason to look
@@ -131,7 +134,7 @@ class Watcher:
 
     def _answer(self, line: bytes) -> None:
         try:
-            message = json.loads(line)
+            message = plain_json.loads(line.decode())
         except ValueError:
             return
         if isinstance(message, dict):
@@ -139,7 +142,7 @@ class Watcher:
 
     def reply(self, answer: dict[str, Any]) -> None:
         """Write one answer to the host, if it listens."""
-        line = json.dumps(answer, separators=(",", ":")).encode() + b"\n"
+        line = plain_json.dumps(answer).encode() + b"\n"
         try:
             fd = os.open(
                 os.path.join(self.folder, "replies"), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
