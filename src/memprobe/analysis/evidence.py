@@ -72,7 +72,7 @@ class Evidence:
 
         A name that a registered callback or a running thread may read is never stale.
         """
-        if self.snapshot is not None and life.name in self.snapshot.awaited:
+        if self.is_awaited(life.name):
             return False
         if life.last is None and life.cells_since < self.config.stale_cells:
             return False
@@ -81,6 +81,10 @@ class Evidence:
         if life.cells_since >= self.config.stale_cells:
             return True
         return life.cells_since > 0 and life.seconds_at_least >= self.config.stale_seconds
+
+    def is_awaited(self, name: str) -> bool:
+        """Whether a callback or a running thread may read the name at any time."""
+        return self.snapshot is not None and name in self.snapshot.awaited
 
     def created(self, holder: Holder) -> CellRun | None:
         """Return the execution that bound a name, displayed an output or failed."""

@@ -28,6 +28,9 @@ class CellRun:
     bound: dict[str, int] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
+    made: dict[str, list[str]] = field(default_factory=dict)  # name → names it was computed from
+    recomputed: set[str] = field(default_factory=set)  # of those: with other values throughout
+    collected: dict[str, list[str]] = field(default_factory=dict)  # name → [source, method]
 
     @property
     def running(self) -> bool:
@@ -132,6 +135,9 @@ def _learn(run: CellRun, marker: Marker) -> None:
     run.bound.update({name: line for name, line in marker.bound.items() if name not in run.bound})
     run.used.update(marker.used)
     run.deleted.update(marker.deleted)
+    run.made.update(marker.made)
+    run.recomputed.update(marker.recomputed)
+    run.collected.update(marker.collected)
     run.error = marker.error or run.error
     run.shows = marker.shows or run.shows
     run.cell_id = run.cell_id or marker.cell_id

@@ -54,6 +54,22 @@ def bundles(snapshot: Snapshot, cuttable: Cuttable, least: int) -> list[Bundle]:
     return _apart(sorted(large, key=lambda bundle: -bundle.exclusive))
 
 
+def bundle_around(snapshot: Snapshot, wanted: set[int], also_cuttable: Cuttable) -> Bundle | None:
+    """Return what comes back if the holders with the ids ``wanted`` are cut, or None.
+
+    Where a group needs further holders that are ``also_cuttable``, they become part of it.
+    """
+    by_id = {holder.id: holder for holder in snapshot.holders}
+    free = [
+        group
+        for group in snapshot.groups
+        if not wanted.isdisjoint(group.holders)
+        and all(one in wanted or also_cuttable(by_id[one], group) for one in group.holders)
+    ]
+    members = wanted.union(*(group.holders for group in free))
+    return _bundle(frozenset(members), free, snapshot, by_id)
+
+
 def _joined(sets: Iterable[frozenset[int]]) -> list[frozenset[int]]:
     """Return the unions of sets that overlap."""
     joined: list[frozenset[int]] = []

@@ -10,11 +10,17 @@ from memprobe.analysis.evidence import Evidence
 from memprobe.detectors.base import Detector
 from memprobe.detectors.output_history import OutputHistory
 from memprobe.detectors.selection import chosen
+from memprobe.detectors.shadow_copies import ShadowCopies
 from memprobe.detectors.stale_variable import StaleVariable
 from memprobe.detectors.traceback_retained import TracebackRetained
 from memprobe.findings import Finding, number_duplicates
 
-DETECTORS: tuple[Detector, ...] = (TracebackRetained(), OutputHistory(), StaleVariable())
+DETECTORS: tuple[Detector, ...] = (
+    TracebackRetained(),
+    OutputHistory(),
+    StaleVariable(),
+    ShadowCopies(),
+)
 
 _SEVERITY = {"leaking": 0, "suspect": 1, "advice": 2}
 
