@@ -57,11 +57,12 @@ class NotebookRun:
         self._options = options
         if arguments:
             raise _refused(notebook, "a notebook takes no arguments", "leave them out")
-        self._cells = _code_cells(notebook)
+        self._cells = code_cells(notebook)
         self._manager: Any = None
         self._client: Any = None
         self._attachment: Attachment | None = None
         self._status = CELL_FAILED
+        self.start_up = 0.0  # seconds the kernel took until it was ready
         self._sockets = tempfile.mkdtemp(prefix="memprobe-")
 
     def run(self, final_path: Path | None = None) -> Outcome:
@@ -78,6 +79,7 @@ class NotebookRun:
         return Outcome(status=self._status, path=path)
 
     def _start(self, final_path: Path | None) -> None:
+        began = time.monotonic()
         self._manager = _kernel_manager(self._sockets)
         self._manager.start_kernel(
             cwd=str(self._notebook.absolute().parent),
@@ -93,6 +95,7 @@ class NotebookRun:
                 str(error),
                 "check that ipykernel is installed: pip install ipykernel",
             ) from error
+        self.start_up = time.monotonic() - began
         pid = self._manager.provisioner.process.pid
         self._writer.close()
         path = free(Path(str(final_path).format(pid=pid))) if final_path else self._writer.path
@@ -132,7 +135,7 @@ class NotebookRun:
             try:
                 reply = self._next(identity)
             except KeyboardInterrupt:
-                self._manager.interrupt_kernel()
+                self._interrupted()
                 continue
             if reply is not None:
                 return _status(reply)
@@ -149,10 +152,17 @@ class NotebookRun:
             return None
         if message["parent_header"].get("msg_id") != identity:
             return None
-        _show(message)
+        self._show(message)
         if message["msg_type"] != "status" or message["content"]["execution_state"] != "idle":
             return None
         return self._reply(identity)
+
+    def _interrupted(self) -> None:
+        """Ctrl-C belongs to the cell that runs, as in a notebook."""
+        self._manager.interrupt_kernel()
+
+    def _show(self, message: dict[str, Any]) -> None:
+        _show(message)
 
     def _reply(self, identity: str) -> dict[str, Any]:
         while True:
@@ -190,7 +200,8 @@ class NotebookRun:
         attachment.close()
 
 
-def _code_cells(notebook: Path) -> list[Any]:
+def code_cells(notebook: Path) -> list[Any]:
+    """Return the code cells that are not empty; TargetError for what is no Python notebook."""
     import nbformat
 
     try:

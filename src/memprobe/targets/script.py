@@ -19,7 +19,7 @@ import memprobe_probes
 from memprobe.errors import TargetError
 from memprobe.recording.drain import Drain
 from memprobe.recording.naming import free
-from memprobe.recording.schema import End, Event, Header, Limits, Record, Sample
+from memprobe.recording.schema import End, Event, Header, Limits, Marker, Record, Sample
 from memprobe.recording.writer import RecordingWriter
 from memprobe.targets.alive import AliveWatch
 from memprobe.targets.command import Command
@@ -39,9 +39,20 @@ HOST_SHARE = 8  # the host's own samples may take 1/8 of the recording's cap
 class ScriptRun:
     """One recorded run of a command."""
 
-    def __init__(self, command: Command, writer: RecordingWriter, options: dict[str, Any]) -> None:
-        """``options`` overrides keys of the session's config (interval, max_pause, cap …)."""
+    def __init__(
+        self, command: Command, writer: RecordingWriter, options: dict[str, Any],
+        streams: dict[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        """``options`` overrides keys of the session's config (interval, max_pause, cap …).
+
+        ``streams`` is given to ``subprocess.Popen`` where the child's working directory or
+        standard streams are not to be ours.
+        """
         self._command = command
+        self._streams = streams or {}
+        self._spawned = 0
+        self._own_start = 0.0  # seconds that the probe's own start took in the child
+        self._started_up = False
         self._writer = writer
         own_limits = limits.effective(None)
         self._session = SessionFolder.create(
@@ -87,9 +98,10 @@ class ScriptRun:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         try:
+            self._spawned = time.monotonic_ns()
             # Descriptors that the shell passed on go to the target; ours are close-on-exec.
             self._process = subprocess.Popen(
-                self._command.line, env=self._environment(), close_fds=False
+                self._command.line, env=self._environment(), close_fds=False, **self._streams
             )
         except (OSError, ValueError) as error:
             cause = getattr(error, "strerror", None) or str(error)
@@ -157,6 +169,19 @@ class ScriptRun:
         for record in self._drain.pull():
             if isinstance(record, Header) and self._header is None:
                 self._meet(record)
+            if isinstance(record, Marker) and not self._started_up:
+                self._start_up(record)
+
+    def _start_up(self, marker: Marker) -> None:
+        """Write how long the start took, once the first step of a run in steps has begun."""
+        if marker.name == "probe":
+            self._own_start = marker.seconds or 0.0
+        elif marker.marker == "phase" and marker.phase == "start":
+            self._started_up = True
+            seconds = (marker.t - self._spawned) / 1e9 - self._own_start
+            self._write(
+                Marker(t=marker.t, marker="phase", phase="end", name="start-up", seconds=seconds)
+            )
 
     def _meet(self, header: Header) -> None:
         """The probe's header is the first line of the recording: ours may follow now."""
