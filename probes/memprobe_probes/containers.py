@@ -63,7 +63,7 @@ class ObjectArray:
     @staticmethod
     def elements(obj: Any, positions: list[int]) -> list[Any]:
         """Return the elements at ``positions``, each in a list of its own."""
-        return [[one] for one in buffers.object_array_elements(obj, positions)]
+        return buffers.object_array_elements(obj, positions)
 
 
 OBJECT_ARRAY = ObjectArray()

@@ -16,6 +16,7 @@ from . import buffers, sizes
 from .containers import CONTAINERS
 from .garbage import adopt_garbage, unmet
 from .paths import path_to
+from .pinned import pinned_bytes
 from .roots import Root
 from .sampling import SAMPLE
 from .walk import BIG_CONTAINER, TooLong, Walk
@@ -77,8 +78,9 @@ def tables(
     walk = Walk(stop_ids, started + max_pause_ns)
     nodes = [walk.add(root.take(), -1) for root in roots]
     walk.expand_all()
+    named = len(walk.objects)
     masks = attribute(walk, roots, nodes)
-    groups = _group(walk, masks)
+    groups = _group(walk, masks, pinned_bytes(walk, named, masks))
     result = _rows(walk, roots, nodes, groups)
     result["objects"] = len(walk.objects) + sum(walk.counts.values())
     result["estimate_ns"] = estimate
@@ -109,9 +111,10 @@ class _Group:
         self.objects = 0
         self.largest = -1
         self.sampled = False
+        self.pinned: float | None = None
 
 
-def _group(walk: Walk, masks: list[int]) -> dict[int, _Group]:
+def _group(walk: Walk, masks: list[int], pinned: dict[int, float]) -> dict[int, _Group]:
     groups: dict[int, _Group] = {}
     for node, mask in enumerate(masks):
         if not mask:
@@ -126,6 +129,9 @@ def _group(walk: Walk, masks: list[int]) -> dict[int, _Group]:
             group.sampled = True
         if group.largest < 0 or walk.sizes[node] > walk.sizes[group.largest]:
             group.largest = node
+    for node, nbytes in pinned.items():
+        if masks[node]:
+            groups[masks[node]].pinned = (groups[masks[node]].pinned or 0) + nbytes
     return groups
 
 
@@ -169,6 +175,7 @@ def _group_row(walk: Walk, nodes: list[int], holders: list[int], group: _Group) 
         "top": "native buffer" if largest is None else sizes.type_name(type(largest)),
         "path": path,
         "via": via,
+        "pinned": None if group.pinned is None else int(group.pinned),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -68,8 +69,14 @@ def _parts(kind: Kind, obj: Any) -> tuple[list[Any], list[tuple[int, int]]]:
     if kind.adapter is None:
         return gc.get_referents(obj), []
     children, native = kind.adapter(obj)
-    if buffers.is_object_array(obj) and buffers.object_array_length(obj) <= SAMPLE:
-        children = children + buffers.object_array_elements(obj, None)
+    children = children + gc.get_referents(obj)
+    if (
+        kind.is_array
+        and buffers.is_object_array(obj)
+        and buffers.object_array_length(obj) <= SAMPLE
+    ):
+        rows = buffers.object_array_elements(obj, None)
+        children = children + list(itertools.chain.from_iterable(rows))
     return children, native
 
 

@@ -47,6 +47,19 @@ class TooLong(Exception):
     """The walk would take, or took, longer than the pause that is allowed."""
 
 
+def _bound(deadline: int) -> Callable[[], None]:
+    """Return a function that raises ``TooLong`` past the deadline.
+
+    Adapters keep it: a method of the walk would make the walk, and all it holds, a cycle.
+    """
+
+    def in_time() -> None:
+        if time.thread_time_ns() > deadline:
+            raise TooLong("it took longer than the pause that is allowed")
+
+    return in_time
+
+
 class Walk:
     """The graph below the roots as parallel lists: objects, sizes, edges and parents.
 
@@ -58,6 +71,7 @@ class Walk:
     def __init__(self, stop_ids: set[int], deadline: int) -> None:
         self.stop_ids = stop_ids
         self.deadline = deadline
+        self.in_time = _bound(deadline)
         self.index: dict[int, int] = {}
         self.objects: list[Any] = []
         self.sizes: list[float] = []
@@ -66,6 +80,7 @@ class Walk:
         self.edges: list[tuple[int, ...]] = []
         self.parents: list[int] = []
         self.incoming: list[int] = []
+        self.adapted: list[int] = []  # nodes whose data an adapter found
         self.blind: set[str] = set()  # types whose data cannot be seen
         self.changed: set[str] = set()  # types of containers that changed while they were read
         self._kinds: dict[type, Kind] = {}
@@ -107,8 +122,7 @@ class Walk:
 
     def check(self) -> None:
         """Raise ``TooLong`` past the deadline or the largest number of nodes."""
-        if time.thread_time_ns() > self.deadline:
-            raise TooLong("it took longer than the pause that is allowed")
+        self.in_time()
         if len(self.objects) > MAX_NODES:
             raise TooLong(f"more than {MAX_NODES:,} objects below the named holders")
 
@@ -116,7 +130,7 @@ class Walk:
         """Return what is to be done with instances of ``cls``."""
         found = self._kinds.get(cls)
         if found is None:
-            found = self._kinds[cls] = Kind(cls)
+            found = self._kinds[cls] = Kind(cls, self.in_time)
             blind = buffers.blind_spot(cls)
             if blind:
                 self.blind.add(blind)
@@ -170,12 +184,14 @@ class Walk:
         if kind.adapter is None:
             return gc.get_referents(obj), []
         children, native = kind.adapter(obj)
+        self.adapted.append(self.index[id(obj)])
         children = children + [child for child in gc.get_referents(obj) if child is not obj]
-        if buffers.is_object_array(obj):
+        if kind.is_array and buffers.is_object_array(obj):
             if buffers.object_array_length(obj) > BIG_CONTAINER:
                 self._estimate(self.index[id(obj)], OBJECT_ARRAY, obj)
             else:
-                children += buffers.object_array_elements(obj, None)
+                for row in buffers.object_array_elements(obj, None):
+                    children += row
         return children, native
 
     def _estimate(self, node: int, kind: Kind | ObjectArray, obj: Any) -> None:
@@ -203,7 +219,7 @@ _PENDING: tuple[int, ...] = (-1,)
 class Kind:
     """What the walk does with the instances of one class."""
 
-    def __init__(self, cls: type) -> None:
+    def __init__(self, cls: type, check: Callable[[], None]) -> None:
         package = sizes.module_of(cls).partition(".")[0]
         ancestry = sizes.mro(cls)
         self.stop = any(stop in ancestry for stop in _STOP_TYPES) or (
@@ -211,7 +227,9 @@ class Kind:
             and sizes.type_name(cls).rpartition(".")[2] not in _PASSED_THROUGH
         )
         self.leaf = cls in _LEAVES
-        self.adapter = None if self.leaf or self.stop else buffers.adapter_for(cls)
+        self.adapter = None if self.leaf or self.stop else buffers.adapter_for(cls, check)
+        self.is_array = self.adapter is not None and buffers.is_array(cls)
+        self.is_arrow = self.adapter is not None and buffers.is_arrow(cls)
         self.size: Callable[[Any], int] = (
             _array_shell_size if self.adapter else sizes.shallow_sizer(cls)
         )

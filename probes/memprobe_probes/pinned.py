@@ -1,0 +1,160 @@
+"""Native memory that only smaller views keep: what of it nobody can see any more.
+
+``row = big[0]`` keeps all of ``big``: after ``del big`` its array has no reference but the
+``base`` of the row. For every such memory: its bytes less what the views together show. Where the
+whole is still referenced by anything else than views, nothing is pinned.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from . import arrow_buffers, numpy_arrays, python_buffers, sizes
+from .sampling import OWN_REFERENCES
+
+if TYPE_CHECKING:
+    from .walk import Walk
+
+LEAST = 64 * 1024  # bytes of a buffer below which the question is not asked
+# Allocators round up: so much of a buffer shown counts as all of it.
+WHOLE = 0.9
+
+# From an address to another, and the bytes shown in between; the first is -1 where only the
+# number of bytes is known.
+Span = tuple[int, int, int]
+
+
+def pinned_bytes(walk: Walk, named: int, masks: list[int]) -> dict[int, float]:
+    """Return node → bytes of memory that is kept, and shown by nobody.
+
+    Nodes from ``named`` on were met on the way up from a suspected holder; those without a mask
+    among them are waiting garbage, whose references do not count.
+    """
+    found: dict[int, float] = {}
+    views = _views(walk)
+    dead = _dead_references(walk, named, masks)
+    exposed = _Exposed(walk, views, dead)
+    for owner in views:
+        if owner in exposed.based or exposed(owner):
+            continue
+        memory = _memory_of(walk, owner)
+        if memory and memory[0][1] >= LEAST:
+            left = 1.0 - exposed.shown(owner) / memory[0][1]
+            found.update((node, nbytes * left) for node, nbytes in memory if left > 1.0 - WHOLE)
+    found.update(_arrow(walk))
+    return found
+
+
+def _arrow(walk: Walk) -> dict[int, float]:
+    """Return node → pinned bytes of the memory that only slices of Arrow data show."""
+    shown: dict[int, dict[tuple[Any, ...], float]] = {}
+    for node in walk.adapted:
+        if not walk.kind(type(walk.objects[node])).is_arrow:
+            continue
+        if sum(walk.sizes[buffer] for buffer in walk.edges[node]) < LEAST:
+            continue
+        for place, memory, nbytes in arrow_buffers.shares(walk.objects[node], walk.in_time):
+            whole = sum(memory.values())
+            for address in memory:
+                shown.setdefault(address, {})[place] = nbytes / whole
+    return _unshown(walk, shown)
+
+
+def _unshown(walk: Walk, shown: dict[int, dict[tuple[Any, ...], float]]) -> dict[int, float]:
+    found = {}
+    for address, slices in shown.items():
+        node, share = walk.index.get(-address, -1), sum(slices.values())
+        if node >= 0 and walk.sizes[node] >= LEAST and share < WHOLE:
+            found[node] = walk.sizes[node] * (1.0 - share)
+    return found
+
+
+def _views(walk: Walk) -> dict[int, list[int]]:
+    """Return node → the nodes of the views that were cut from it."""
+    arrays = numpy_arrays.arrays()
+    views: dict[int, list[int]] = {}
+    for node in walk.adapted:
+        obj = walk.objects[node]
+        base = -1
+        if walk.kind(type(obj)).is_array and arrays is not None:
+            held = arrays.base(obj)
+            base = -1 if held is None else walk.index.get(id(held), -1)
+        elif type(obj) in (memoryview, python_buffers.MANAGED_BUFFER):
+            base = next(iter(walk.edges[node]), -1)
+        if base >= 0:
+            views.setdefault(base, []).append(node)
+    return views
+
+
+def _dead_references(walk: Walk, named: int, masks: list[int]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for node in range(named, len(masks)):
+        if not masks[node]:
+            for target in walk.edges[node]:
+                found[target] = found.get(target, 0) + 1
+    return found
+
+
+class _Exposed:
+    """Whether an object can be reached otherwise than through its views, and what they show."""
+
+    def __init__(self, walk: Walk, views: dict[int, list[int]], dead: dict[int, int]) -> None:
+        self.walk = walk
+        self.views = views
+        self.dead = dead
+        self.based = {view for group in views.values() for view in group}
+        self.arrays = numpy_arrays.arrays()
+
+    def __call__(self, node: int) -> bool:
+        """Whether anything but views refers to ``node``."""
+        held = [self.walk.objects[node]]
+        count = next(map(sys.getrefcount, held)) - OWN_REFERENCES - 1
+        return count > len(self.views.get(node, ())) + self.dead.get(node, 0)
+
+    def shown(self, owner: int) -> float:
+        """Return the bytes that views of ``owner``, or views of them, show."""
+        spans: list[Span] = []
+        pending = list(self.views[owner])
+        while pending:
+            node = pending.pop()
+            below = self.views.get(node)
+            if below and not self(node):
+                pending += below
+            else:
+                spans.append(self._span(self.walk.objects[node]))
+        return covered(spans)
+
+    def _span(self, obj: Any) -> Span:
+        if type(obj) is memoryview:
+            return -1, -1, python_buffers.shown_bytes(obj)
+        if self.arrays is not None and self.walk.kind(type(obj)).is_array:
+            low, high = self.arrays.extent(obj)
+            return low, high, min(high - low, self.arrays.nbytes(obj))
+        return -1, -1, sys.maxsize  # not known what it shows: everything
+
+
+def covered(spans: Iterable[Span]) -> int:
+    """Return how many bytes the spans show together; equal and overlapping ones count once."""
+    total, low, high, nbytes = 0, 0, 0, 0
+    for start, end, size in sorted(set(spans)):
+        if start < 0:
+            total += size
+        elif start < high:
+            high, nbytes = max(high, end), nbytes + size
+        else:
+            total += min(nbytes, high - low)
+            low, high, nbytes = start, end, size
+    return total + min(nbytes, high - low)
+
+
+def _memory_of(walk: Walk, owner: int) -> list[tuple[int, float]]:
+    """Return the nodes that hold the data of ``owner``, with their bytes."""
+    if sizes.type_name(type(walk.objects[owner])) in numpy_arrays.KNOWN_BASES:
+        return [(owner, walk.sizes[owner])]
+    buffers = [node for node in walk.edges[owner] if walk.objects[node] is None]
+    found = [(node, walk.sizes[node]) for node in buffers]
+    if owner in walk.spread:  # an array of objects: what they keep goes with their places
+        found.append((owner, walk.sizes[owner]))
+    return found
