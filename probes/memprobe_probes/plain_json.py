@@ -47,7 +47,7 @@ def _by_package() -> tuple[Callable[[Any], str], Callable[[str], Any]]:
 
 
 def _by_c() -> tuple[Callable[[Any], str], Callable[[str], Any]]:
-    from _json import encode_basestring, make_encoder, make_scanner  # type: ignore[import-not-found]
+    from _json import encode_basestring, make_encoder, make_scanner
 
     chunks = make_encoder(
         None, _refuse, encode_basestring, None, ":", ",", False, False, False

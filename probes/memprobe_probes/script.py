@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import sys
 import time
-from typing import Any
 
-from . import bootstrap
+from . import bootstrap, plain_json
 from .descriptors import close_own, identity, out_of_the_way
 from .gc_trigger import GcTrigger
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # Seconds between two looks at RSS (20 µs each): memory can go from half to full in one second.
 LOOK = 0.05
@@ -27,7 +29,7 @@ def start(folder: str, began: int | None = None) -> None:
     """
     global _steps
     with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
-        config = json.load(file)
+        config = plain_json.loads(file.read())
     bootstrap.start(config)
     probe = bootstrap.active()
     if probe is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
 import sys
-from _functools import partial
+from _functools import partial  # type: ignore[import-not-found]
 from types import TracebackType
 
 TYPE_CHECKING = False
