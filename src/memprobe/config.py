@@ -55,6 +55,10 @@ class Config:
     lease: float = 60.0  # a client that is silent for this long is gone
     select: tuple[str, ...] = ()  # rules to report; none named: all
     ignore: tuple[str, ...] = ()  # rules to leave out
+    pytest_retained: int = 10_000_000  # what a test with a bare memprobe marker may leave behind
+    pytest_growth: int | None = None  # … and add in each repeated round; None: not repeated
+    pytest_rounds: int = 3  # rounds behind growth, after one that warms up
+    pytest_unmeasured: str = "fail"  # a marked test that cannot be measured: fail or pass
 
 
 def load(
@@ -78,6 +82,12 @@ def size(value: Any) -> int:
     """Return ``10_000_000``, ``"10 MB"`` or ``"64MiB"`` as bytes; ValueError for anything else."""
     number = _quantity(value, SIZE_UNITS, "a size above zero, like 10000000 or '10 MB'")
     return int(number)
+
+
+def size_or_zero(value: Any) -> int:
+    """Return a size as ``size`` does; ``0`` and ``"0 MB"`` are sizes too."""
+    expected = "a size, like 0, 10000000 or '10 MB'"
+    return int(_quantity(value, SIZE_UNITS, expected, zero=True))
 
 
 def seconds(value: Any) -> float:
@@ -109,6 +119,13 @@ def names(value: Any) -> tuple[str, ...]:
     return tuple(row.strip() for row in rows if row.strip())
 
 
+def fail_or_pass(value: Any) -> str:
+    """Return ``"fail"`` or ``"pass"``; ValueError for anything else."""
+    if value not in ("fail", "pass"):
+        raise ValueError("'fail' or 'pass'")
+    return str(value)
+
+
 PARSERS: dict[str, Callable[[Any], Any]] = {
     "min_bytes": size,
     "stale_cells": count,
@@ -121,10 +138,16 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "lease": seconds,
     "select": names,
     "ignore": names,
+    "pytest_retained": size_or_zero,
+    "pytest_growth": size_or_zero,
+    "pytest_rounds": count,
+    "pytest_unmeasured": fail_or_pass,
 }
 
 
-def _quantity(value: Any, units: Mapping[str, float], expected: str) -> float:
+def _quantity(
+    value: Any, units: Mapping[str, float], expected: str, *, zero: bool = False
+) -> float:
     """Return ``value`` in the base unit; ValueError(``expected``) where it is none."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(expected)
@@ -132,7 +155,7 @@ def _quantity(value: Any, units: Mapping[str, float], expected: str) -> float:
     if match is None or match[2] not in units:
         raise ValueError(expected)
     number = float(match[1].replace("_", "")) * units[match[2]]
-    if number <= 0:
+    if number < 0 or (number == 0 and not zero):
         raise ValueError(expected)
     return number
 

@@ -1,0 +1,1 @@
+"""What stands behind ``@pytest.mark.memprobe``; loaded only where a test has that marker."""
