@@ -8,7 +8,9 @@ whole is still referenced by anything else than views, nothing is pinned.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from . import arrow_buffers, numpy_arrays, python_buffers, sizes
@@ -33,8 +35,10 @@ def pinned_bytes(walk: Walk, named: int, masks: list[int]) -> dict[int, float]:
     among them are waiting garbage, whose references do not count.
     """
     found: dict[int, float] = {}
-    views = _views(walk)
-    dead = _dead_references(walk, named, masks)
+    hidden = _hidden_by_pandas(walk)
+    views = _views(walk, hidden)
+    dead = _references_from(walk, [n for n in range(named, len(masks)) if not masks[n]])
+    dead.update(_references_from(walk, hidden))
     exposed = _Exposed(walk, views, dead)
     for owner in views:
         if owner in exposed.based or exposed(owner):
@@ -43,15 +47,15 @@ def pinned_bytes(walk: Walk, named: int, masks: list[int]) -> dict[int, float]:
         if memory and memory[0][1] >= LEAST:
             left = 1.0 - exposed.shown(owner) / memory[0][1]
             found.update((node, nbytes * left) for node, nbytes in memory if left > 1.0 - WHOLE)
-    found.update(_arrow(walk))
+    found.update(_arrow(walk, hidden))
     return found
 
 
-def _arrow(walk: Walk) -> dict[int, float]:
+def _arrow(walk: Walk, hidden: set[int]) -> dict[int, float]:
     """Return node → pinned bytes of the memory that only slices of Arrow data show."""
     shown: dict[int, dict[tuple[Any, ...], float]] = {}
     for node in walk.adapted:
-        if not walk.kind(type(walk.objects[node])).is_arrow:
+        if node in hidden or not walk.kind(type(walk.objects[node])).is_arrow:
             continue
         if sum(walk.sizes[buffer] for buffer in walk.edges[node]) < LEAST:
             continue
@@ -71,12 +75,14 @@ def _unshown(walk: Walk, shown: dict[int, dict[tuple[Any, ...], float]]) -> dict
     return found
 
 
-def _views(walk: Walk) -> dict[int, list[int]]:
+def _views(walk: Walk, hidden: set[int]) -> dict[int, list[int]]:
     """Return node → the nodes of the views that were cut from it."""
     arrays = numpy_arrays.arrays()
     views: dict[int, list[int]] = {}
     for node in walk.adapted:
         obj = walk.objects[node]
+        if node in hidden:
+            continue
         base = -1
         if walk.kind(type(obj)).is_array and arrays is not None:
             held = arrays.base(obj)
@@ -88,13 +94,51 @@ def _views(walk: Walk) -> dict[int, list[int]]:
     return views
 
 
-def _dead_references(walk: Walk, named: int, masks: list[int]) -> dict[int, int]:
-    found: dict[int, int] = {}
-    for node in range(named, len(masks)):
-        if not masks[node]:
-            for target in walk.edges[node]:
-                found[target] = found.get(target, 0) + 1
-    return found
+def _references_from(walk: Walk, nodes: Iterable[int]) -> Counter[int]:
+    return Counter(chain.from_iterable(walk.edges[node] for node in nodes))
+
+
+def _hidden_by_pandas(walk: Walk) -> set[int]:
+    """Return the nodes that only slices of pandas 1.5 keep, as the ``parent`` of what they are.
+
+    Its slices hold on to the internals of the frame that they were cut from: nobody else can
+    reach those any more, so what they refer to is not shown by them.
+    """
+    parents: Counter[int] = Counter()
+    for node in _managers(walk):
+        parent = walk.index.get(id(getattr(walk.objects[node], "parent", None)), -1)
+        if parent >= 0:
+            parents[parent] += 1
+    hidden: set[int] = set()
+    known = parents
+    fresh = [node for node in parents if _references(walk, node) <= parents[node]]
+    while fresh:
+        hidden.update(fresh)
+        known = parents + _references_from(walk, hidden)
+        below = {target for node in fresh for target in walk.edges[node]} - hidden
+        fresh = [
+            node
+            for node in below
+            if walk.objects[node] is not None
+            and not walk.kind(type(walk.objects[node])).is_array
+            and _references(walk, node) <= known[node]
+        ]
+    return hidden
+
+
+def _managers(walk: Walk) -> list[int]:
+    version = getattr(sys.modules.get("pandas"), "__version__", None)
+    if type(version) is not str or not version.startswith("1.5"):
+        return []
+    name = "pandas.core.internals.managers"
+    wanted = {cls for cls in walk.kinds() if sizes.module_of(cls) == name}
+    return [node for node, obj in enumerate(walk.objects) if type(obj) in wanted]
+
+
+def _references(walk: Walk, node: int) -> int:
+    """Return how many references an object has, without those of the walk."""
+    held = [walk.objects[node]]
+    return next(map(sys.getrefcount, held)) - OWN_REFERENCES - 1
 
 
 class _Exposed:
@@ -109,9 +153,7 @@ class _Exposed:
 
     def __call__(self, node: int) -> bool:
         """Whether anything but views refers to ``node``."""
-        held = [self.walk.objects[node]]
-        count = next(map(sys.getrefcount, held)) - OWN_REFERENCES - 1
-        return count > len(self.views.get(node, ())) + self.dead.get(node, 0)
+        return _references(self.walk, node) > len(self.views.get(node, ())) + self.dead.get(node, 0)
 
     def shown(self, owner: int) -> float:
         """Return the bytes that views of ``owner``, or views of them, show."""
@@ -119,11 +161,10 @@ class _Exposed:
         pending = list(self.views[owner])
         while pending:
             node = pending.pop()
-            below = self.views.get(node)
-            if below and not self(node):
-                pending += below
-            else:
+            if self(node):
                 spans.append(self._span(self.walk.objects[node]))
+            else:
+                pending += self.views.get(node, ())
         return covered(spans)
 
     def _span(self, obj: Any) -> Span:

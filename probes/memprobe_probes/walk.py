@@ -136,6 +136,10 @@ class Walk:
                 self.blind.add(blind)
         return found
 
+    def kinds(self) -> list[type]:
+        """Return the classes met so far."""
+        return list(self._kinds)
+
     def random_positions(self, length: int, count: int) -> list[int]:
         """Return ``count`` random positions below ``length``, sorted, some perhaps twice."""
         positions = []
