@@ -19,6 +19,7 @@ from .paths import path_to
 from .pinned import pinned_bytes
 from .roots import Root
 from .sampling import SAMPLE
+from .texts import strings
 from .walk import BIG_CONTAINER, TooLong, Walk
 
 LEAST_GROUP = 64 * 1024  # bytes below which a group is not worth a row
@@ -193,6 +194,9 @@ def _holder_rows(
         row = {"id": number, "root": root.kind, "expr": root.expr, "object": node}
         row["type"] = sizes.type_name(type(walk.objects[node]))
         row.update(buffers.describe(walk.objects[node]))
+        text = strings(walk, walk.objects[node])
+        if text is not None:
+            row["strings"] = text
         row.update(root.facts)
         rows.append(row)
     return rows
