@@ -42,6 +42,7 @@ class Probe:
         self.interval = float(config["interval"])
         self.hooks: notebook.CellHooks | None = None
         self.crossed: set[float] = set()
+        self._census: Any = None
         self.errors = 0
         self.closed = False
         self._ns_per_object: float = heap.NS_PER_OBJECT
@@ -73,6 +74,8 @@ class Probe:
             reading = self.counters.read()
             reading["interval"] = self.interval
             reading["cost"] = self.governor.report(self.recorder.written)
+            if self.shell is None:
+                reading["lengths"] = self._lengths()
             self.recorder.write("sample", **reading)
             if self.hooks is not None and reading["rss"]:
                 self.hooks.sampled_peak = max(self.hooks.sampled_peak, reading["rss"])
@@ -153,6 +156,30 @@ class Probe:
         self.recorder.close()
         self.counters.close()
 
+    def _lengths(self) -> dict[str, int]:
+        """Return the containers whose length changed since the sample before."""
+        changes: dict[str, int] = self._counted().changes()
+        return changes
+
+    def _counted(self) -> Any:
+        if self._census is None:
+            from .census import Census
+
+            self._census = Census()
+        return self._census
+
+    def _usage(self, *, at_exit: bool) -> dict[str, list[str]]:
+        """Return what the code does with containers: of a script at its end, else of the cells."""
+        if self.hooks is not None:
+            return {"memos": self.hooks.memos()}
+        if self.shell is not None or not at_exit:
+            return {}
+        from . import usage
+
+        found, exprs = usage.of_program(), self._counted().exprs()
+        return {"grown": usage.named(exprs, found.only_filled),
+                "memos": usage.named(exprs, found.memos)}  # fmt: skip
+
     def guarded(self, *, on_user_thread: bool) -> Guarded:
         """Return a context that accounts the block's CPU time and turns its errors into events."""
         return Guarded(self, on_user_thread)
@@ -172,6 +199,7 @@ class Probe:
             return {"skipped": f"{reason} (--max-pause is {limit})"}
         except RuntimeError:
             return {"skipped": "a container changed while it was read"}
+        tables.update(self._usage(at_exit=at_exit))
         if self.shell is not None:
             tables["awaited"] = _awaited(self.shell.user_ns, max_pause_ns - tables["pause_ns"])
         nodes = tables.pop("nodes")

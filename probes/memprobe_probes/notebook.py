@@ -9,7 +9,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from . import derivations, names, sizes
+from . import advancing, derivations, names, sizes
+from .census import Census
+from .usage import Usage, named
 from .sampler import Counters
 
 _MOST_REPLAYED = 2000
@@ -63,6 +65,10 @@ class CellHooks:
         self._ended = ended
         self._reset_peak = reset_peak
         self._started: dict[str, Any] | None = None
+        self._census = Census(shell)
+        self._sources: set[str] = set()  # hashes of the cells that ran
+        self._usage = Usage()
+        self._learnt = 0  # cells of the history whose use of containers is known
         self.last_cell: int | None = None
         self.sampled_peak = 0
 
@@ -92,8 +98,19 @@ class CellHooks:
             )
             phase = "start" if running else "replay"
             error = None if running else self._past_error(cell)
+            self._sources.add(fields["hash"])
+            if cell == len(history) - 1:
+                fields["lengths"] = self._census.changes()
             self._write(phase=phase, source="history", cell=cell, error=error, **fields)
             self.last_cell = cell
+
+    def memos(self) -> list[str]:
+        """Return the containers that the cells so far use as caches."""
+        history = self._history()
+        for source in history[self._learnt : self._learnt + _MOST_REPLAYED]:
+            self._usage.learn(source)
+        self._learnt = min(len(history), self._learnt + _MOST_REPLAYED)
+        return named(self._census.exprs(), self._usage.memos)
 
     def _past_error(self, cell: int) -> str | None:
         """Return the type of the exception that ended an earlier cell, where IPython knows it."""
@@ -146,12 +163,21 @@ class CellHooks:
         rss = self._counters.rss()
         fields = self._named(began["found"], began["source"], began["cell"])
         fields["bound"] = self._bound(began)
+        fields["lengths"] = self._census.changes()
+        fields["advanced"] = self._advanced(began["source"], fields)
         self._write(
             phase="end", cell=began["cell"], cell_id=began["cell_id"],
             seconds=_seconds_since(began["t"]), error=_error_type(result), rss=rss, cpu=cpu,
             peak=self._peak(began, rss), peak_by=self._peak_by(began), **fields,
         )  # fmt: skip
         self._ended()
+
+    def _advanced(self, source: str, fields: dict[str, Any]) -> list[str]:
+        """Return what makes this run unlike the one before; only where there was one."""
+        if fields["hash"] not in self._sources:
+            self._sources.add(fields["hash"])
+            return []
+        return advancing.advanced(source, fields["used"], self._shell.user_ns)
 
     def _peak(self, began: dict[str, Any], rss: int | None) -> int | None:
         if began["by_kernel"]:

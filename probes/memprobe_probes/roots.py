@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from . import frames, sizes
+from .caches import facts, unwrapped
 
 _IPYTHON_NAMES = frozenset(
     {"In", "Out", "_ih", "_oh", "_dh", "_i", "_ii", "_iii", "exit", "quit", "get_ipython", "open"}
@@ -56,7 +57,7 @@ def script_roots(*, at_exit: bool = False) -> list[Root]:
     main = sys.modules.get("__main__")
     names = vars(main) if main is not None else {}
     found = [
-        Root("module", name, value)
+        _named("module", name, value)
         for name, value in list(names.items())
         if type(name) is str and not _dunder(name)
     ]
@@ -95,6 +96,11 @@ def is_output_name(name: str) -> bool:
     return name in _LAST_OUTPUTS or (name.startswith("_") and name[1:].isdigit())
 
 
+def is_own_name(name: str) -> bool:
+    """Whether ``name`` belongs to Python or IPython themselves: ``__name__``, ``_ih``, ``_i3``."""
+    return _dunder(name) or _is_ipython_name(name)
+
+
 def _is_ipython_name(name: str) -> bool:
     return name in _IPYTHON_NAMES or (name.startswith("_i") and name[2:].isdigit())
 
@@ -111,7 +117,15 @@ def _namespace(shell: Any) -> Iterator[Root]:
             kind = "notebook-namespace" if own else "ipython-output"
             yield Root(kind, name, value, cell=cell)
             continue
-        yield Root("notebook-namespace", name, value)
+        yield _named("notebook-namespace", name, value)
+
+
+def _named(kind: str, expr: str, value: Any) -> Root:
+    """Return the root of a name: of its own kind where it is an ``lru_cache``."""
+    cache = facts(unwrapped(value))
+    if cache is None:
+        return Root(kind, expr, value)
+    return Root("lru-cache", expr, value, cache=cache)
 
 
 def _last_displayed(shell: Any) -> list[Any]:
@@ -194,11 +208,11 @@ def _last_errors() -> Iterator[Root]:
 
 def _process_wide(own_namespaces: set[int]) -> Iterator[Root]:
     """Yield the roots every context has: modules of the user, classes, figures, threads."""
-    modules = list(_user_modules(own_namespaces))
+    modules = list(user_modules(own_namespaces))
     for name, names in modules:
         for key, value in list(names.items()):
             if type(key) is str and not _dunder(key) and not _is_module(value):
-                yield Root("module", f"{name}.{key}", value)
+                yield _named("module", f"{name}.{key}", value)
     main = sys.modules.get("__main__")
     spaces = [names for _, names in modules]
     if main is not None:
@@ -209,7 +223,8 @@ def _process_wide(own_namespaces: set[int]) -> Iterator[Root]:
     yield from running_locals()
 
 
-def _user_modules(own_namespaces: set[int]) -> Iterator[tuple[str, dict[str, Any]]]:
+def user_modules(own_namespaces: set[int]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield name and names of the modules that the user wrote, without their namespaces."""
     for name, module in list(sys.modules.items()):
         if not _is_module(module) or name == "__main__":
             continue
@@ -247,9 +262,12 @@ def _class_attributes(spaces: list[dict[str, Any]]) -> Iterator[Root]:
             if not _defined_in(value, names):
                 continue
             for attribute, held in list(type.__dict__["__dict__"].__get__(value).items()):
-                if not _dunder(attribute) and not _is_behaviour(held):
-                    name = type.__dict__["__name__"].__get__(value)
-                    yield Root("class-attribute", f"{name}.{attribute}", held)
+                name = f"{type.__dict__['__name__'].__get__(value)}.{attribute}"
+                cache = facts(unwrapped(held), method=type(held) is not staticmethod)
+                if cache is not None:
+                    yield Root("lru-cache", name, held, cache=cache)
+                elif not _dunder(attribute) and not _is_behaviour(held):
+                    yield Root("class-attribute", name, held)
 
 
 def _defined_in(cls: type, names: dict[str, Any]) -> bool:

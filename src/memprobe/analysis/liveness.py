@@ -31,6 +31,9 @@ class CellRun:
     made: dict[str, list[str]] = field(default_factory=dict)  # name → names it was computed from
     recomputed: set[str] = field(default_factory=set)  # of those: with other values throughout
     collected: dict[str, list[str]] = field(default_factory=dict)  # name → [source, method]
+    lengths: dict[str, int] = field(default_factory=dict)  # what the run changed: expr → items
+    advanced: set[str] = field(default_factory=set)  # iterators and counters that went on
+    rss: int | None = None  # at its end
 
     @property
     def running(self) -> bool:
@@ -138,6 +141,9 @@ def _learn(run: CellRun, marker: Marker) -> None:
     run.made.update(marker.made)
     run.recomputed.update(marker.recomputed)
     run.collected.update(marker.collected)
+    run.lengths.update(marker.lengths)
+    run.advanced.update(marker.advanced)
+    run.rss = marker.rss
     run.error = marker.error or run.error
     run.shows = marker.shows or run.shows
     run.cell_id = run.cell_id or marker.cell_id

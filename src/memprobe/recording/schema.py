@@ -115,6 +115,7 @@ class Marker(Struct, kw_only=True, tag_field="kind", tag="marker"):
     recomputed: list[str] = field(default_factory=list)  # of `made`: with other values throughout
     collected: dict[str, list[str]] = field(default_factory=dict)  # name → [source, method]
     lengths: dict[str, int] = field(default_factory=dict)  # containers that changed length
+    advanced: list[str] = field(default_factory=list)  # iterators and counters that went on
 
 
 class Step(Struct, kw_only=True):
@@ -132,6 +133,7 @@ class Cache(Struct, kw_only=True):
     hits: int = 0
     misses: int = 0
     method: bool = False  # it caches a method: its keys keep instances
+    lost: int | None = None  # of a method: instances that only the cache still refers to
 
 
 class Strings(Struct, kw_only=True):
@@ -159,6 +161,8 @@ class Holder(Struct, kw_only=True):
     file: str | None = None
     line: int | None = None
     cache: Cache | None = None
+    since: int | None = None  # cell that had begun when it was first seen waiting where it waits
+    parts: dict[str, int] = field(default_factory=dict)  # container inside it → its own bytes
     strings: Strings | None = None
 
 
@@ -209,6 +213,7 @@ class Snapshot(Struct, kw_only=True, tag_field="kind", tag="snapshot"):
     objects: int = 0
     awaited: list[str] = field(default_factory=list)  # names that callbacks may read at any time
     grown: list[str] = field(default_factory=list)  # containers that code only adds to
+    memos: list[str] = field(default_factory=list)  # dicts that code looks up by key and fills
     holders: list[Holder] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
     types: list[TypeCount] = field(default_factory=list)

@@ -1,0 +1,197 @@
+"""What the user's code does with its containers: which it only fills, and which are caches.
+
+Read from the syntax trees of the sources. Containers are known by their bare names, wherever in
+the program they are used: when in doubt a container counts as read. Names are all that leaves
+this module.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterable, Iterator
+
+from . import roots
+
+MOST_FILES = 100
+LONGEST_SOURCE = 512 * 1024  # bytes of one file
+LONGEST_SOURCES = 4 * 1024 * 1024
+
+_ADDS = frozenset(
+    {"append", "appendleft", "extend", "extendleft", "add", "update", "insert", "setdefault"}
+)
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+ADD, READ, LOOK_UP, NEUTRAL = "add", "read", "look up", "neutral"
+
+
+class Usage:
+    """Collects over any number of sources what is done with each bare name."""
+
+    def __init__(self) -> None:
+        self.added: set[str] = set()
+        self.read: set[str] = set()
+        self.memos: set[str] = set()
+        self._stored: dict[str, int] = {}  # name → plain assignments to it
+
+    def learn(self, source: str | bytes) -> None:
+        """Add what ``source`` does; one that does not parse teaches nothing."""
+        try:
+            _Reader(self).visit(ast.parse(source))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return
+
+    def stored(self, name: str) -> None:
+        """Count a plain assignment: a second one empties the container now and then."""
+        self._stored[name] = self._stored.get(name, 0) + 1
+
+    @property
+    def only_filled(self) -> set[str]:
+        """Names that the code adds to, and neither reads nor replaces."""
+        replaced = {name for name, times in self._stored.items() if times > 1}
+        return self.added - self.read - replaced
+
+
+class _Scope:
+    """One function (or the module): its own names, and what it does with containers by key."""
+
+    def __init__(self, own: set[str]) -> None:
+        self.own = own
+        self.looked_up: set[str] = set()
+        self.filled: set[str] = set()
+
+
+class _Reader(ast.NodeVisitor):
+    def __init__(self, usage: Usage) -> None:
+        self.usage = usage
+        self.above: list[ast.AST] = []
+        self.scopes = [_Scope(set())]
+
+    def visit(self, node: ast.AST) -> None:
+        """Visit one node, knowing the nodes above it."""
+        if isinstance(node, _FUNCTIONS):
+            self.scopes.append(_Scope(_own_names(node)))
+        if isinstance(node, ast.Name) and not self._is_local(node.id):
+            self._judge(node, node.id)
+        elif isinstance(node, ast.Attribute):
+            self._judge(node, node.attr)
+        self.above.append(node)
+        self.generic_visit(node)
+        self.above.pop()
+        if isinstance(node, (*_FUNCTIONS, ast.Module)):
+            scope = self.scopes.pop() if len(self.scopes) > 1 else self.scopes[0]
+            self.usage.memos |= scope.looked_up & scope.filled
+
+    def _is_local(self, name: str) -> bool:
+        return any(name in scope.own for scope in self.scopes)
+
+    def _judge(self, node: ast.Name | ast.Attribute, name: str) -> None:
+        scope = self.scopes[-1]
+        if isinstance(node.ctx, ast.Store):
+            if isinstance(self.above[-1], ast.AugAssign):
+                self.usage.added.add(name)
+            else:
+                self.usage.stored(name)
+            return
+        use, by_key = _use(node, self.above)
+        if use == ADD:
+            self.usage.added.add(name)
+        elif use in (READ, LOOK_UP):
+            self.usage.read.add(name)
+        if use == LOOK_UP:
+            scope.looked_up.add(name)
+        if by_key and use != READ and not _counts_up(self.above, name):
+            scope.filled.add(name)
+
+
+def _use(node: ast.AST, above: list[ast.AST]) -> tuple[str, bool]:
+    """Return what is done with the container at ``node``, and whether an item is set by key."""
+    parent = above[-1] if above else None
+    if isinstance(parent, ast.Attribute):
+        return _method(parent, above)
+    if isinstance(parent, ast.Subscript) and parent.value is node:
+        if isinstance(parent.ctx, ast.Store):
+            counting = isinstance(above[-2], ast.AugAssign)
+            return (READ, False) if counting else (ADD, True)
+        chained = _use(parent, above[:-1])[0] if isinstance(parent.ctx, ast.Load) else READ
+        return (ADD, False) if chained == ADD else (READ, False)
+    if isinstance(parent, ast.Compare) and node in parent.comparators:
+        inside = any(isinstance(one, ast.In | ast.NotIn) for one in parent.ops)
+        return (LOOK_UP, False) if inside else (READ, False)
+    if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Name):
+        return (NEUTRAL, False) if parent.func.id == "len" else (READ, False)
+    return READ, False
+
+
+def _method(attribute: ast.Attribute, above: list[ast.AST]) -> tuple[str, bool]:
+    call = above[-2] if len(above) > 1 else None
+    if not isinstance(call, ast.Call) or call.func is not attribute:
+        return READ, False
+    around = above[-3] if len(above) > 2 else None
+    if attribute.attr == "get":
+        return LOOK_UP, False
+    if attribute.attr not in _ADDS:
+        return READ, False
+    if isinstance(around, ast.Expr):
+        return ADD, attribute.attr == "setdefault"
+    if attribute.attr != "setdefault":
+        return READ, False
+    chained = _use(call, above[:-2])[0] == ADD
+    return (ADD, False) if chained else (LOOK_UP, True)
+
+
+def _counts_up(above: list[ast.AST], name: str) -> bool:
+    """Whether the item set is computed from the container's own: a tally and no cache."""
+    statement = next((one for one in reversed(above) if isinstance(one, ast.stmt)), None)
+    value = getattr(statement, "value", None)
+    if not isinstance(statement, ast.Assign) or value is None:
+        return False
+    return any(
+        name in (getattr(one, "id", ""), getattr(one, "attr", "")) for one in ast.walk(value)
+    )
+
+
+def _own_names(function: ast.AST) -> set[str]:
+    """Return the names that are local to a function."""
+    own: set[str] = set()
+    elsewhere: set[str] = set()
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            own.add(node.id)
+        elif isinstance(node, ast.arg):
+            own.add(node.arg)
+        elif isinstance(node, ast.Global | ast.Nonlocal):
+            elsewhere.update(node.names)
+    return own - elsewhere
+
+
+def of_program() -> Usage:
+    """Return what the sources of the main program and of the user's modules do."""
+    usage = Usage()
+    total = 0
+    for source in _sources():
+        total += len(source)
+        if total > LONGEST_SOURCES:
+            # What was not read may read any container: say nothing rather than something wrong.
+            return Usage()
+        usage.learn(source)
+    return usage
+
+
+def named(exprs: Iterable[str], names: set[str]) -> list[str]:
+    """Return the expressions whose last name is among ``names``."""
+    return sorted(expr for expr in exprs if expr.rpartition(".")[2] in names)
+
+
+def _sources() -> Iterator[bytes]:
+    main = sys.modules.get("__main__")
+    spaces = [vars(main)] if main is not None else []
+    spaces += [names for _, names in roots.user_modules(set())]
+    for names in spaces[:MOST_FILES]:
+        path = names.get("__file__")
+        if type(path) is not str or not path.endswith(".py"):
+            continue
+        try:
+            with open(path, "rb") as file:
+                yield file.read(LONGEST_SOURCE + 1)
+        except OSError:
+            yield b"\0" * (LONGEST_SOURCES + 1)
