@@ -33,7 +33,11 @@ def report(recording: Recording, config: Config) -> Report:
         holders=holder_rows(evidence),
         not_measured=not_measured(recording, summary),
         overhead=overhead(recording),
-        rules={r.code: r.name for r in chosen(DETECTORS, config.select, config.ignore)},
+        rules={
+            rule.code: rule.name
+            for rule in chosen(DETECTORS, config.select, config.ignore)
+            if not getattr(rule, "contrast_only", False)
+        },
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 
+from memprobe.analysis.contrast_evidence import ContrastEvidence
 from memprobe.analysis.liveness import CellRun, Liveness, NameLife
 from memprobe.analysis.retention import Bundle, bundles
 from memprobe.config import Config
@@ -38,6 +39,7 @@ class Evidence:
     config: Config
     snapshot: Snapshot | None
     liveness: Liveness
+    contrast: ContrastEvidence | None = None  # only where two contexts are compared
 
     @property
     def is_notebook(self) -> bool:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from memprobe.analysis.evidence import Evidence
 from memprobe.detectors.base import Detector
+from memprobe.detectors.collected_frame import CollectedFrame
+from memprobe.detectors.lifetime_tax import LifetimeTax
+from memprobe.detectors.notebook_tax import NotebookTax
 from memprobe.detectors.output_history import OutputHistory
 from memprobe.detectors.selection import chosen
 from memprobe.detectors.shadow_copies import ShadowCopies
 from memprobe.detectors.stale_variable import StaleVariable
 from memprobe.detectors.traceback_retained import TracebackRetained
+from memprobe.detectors.view_pins_base import ViewPinsBase
 from memprobe.findings import Finding, number_duplicates
 
 DETECTORS: tuple[Detector, ...] = (
@@ -20,6 +24,10 @@ DETECTORS: tuple[Detector, ...] = (
     OutputHistory(),
     StaleVariable(),
     ShadowCopies(),
+    ViewPinsBase(),
+    CollectedFrame(),
+    NotebookTax(),
+    LifetimeTax(),
 )
 
 _SEVERITY = {"leaking": 0, "suspect": 1, "advice": 2}

@@ -1,0 +1,206 @@
+"""One context as rounds and steps: from a recording's markers and the snapshots between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from memprobe.recording.reader import Recording
+from memprobe.recording.schema import Marker, Sample, Snapshot
+
+ROUND = "round "
+OWN_PHASES = ("start-up", "probe")
+NO_SNAPSHOT = "no snapshot was taken between these steps"
+
+
+@dataclass
+class Step:
+    """One executed cell, or one group of a script's statements. ``cell`` is its position.
+
+    ``count`` is the execution count of a cell; ``line`` the first line a script's step binds at.
+    """
+
+    name: str
+    hash: str
+    cell: int | None
+    count: int | None
+    wall: float | None
+    cpu: float | None
+    peak: int | None
+    rss: int | None
+    error: str | None
+    bound: dict[str, int]
+    used: set[str]
+    ended: int
+    snapshot: Snapshot | None = None
+    why: str | None = None  # there is no snapshot
+
+    @property
+    def live(self) -> int | None:
+        """The bytes that named holders keep after the step."""
+        return None if self.snapshot is None else live_bytes(self.snapshot)
+
+    def touches(self, name: str) -> bool:
+        """Whether the step binds or uses ``name``."""
+        return name in self.used or name in self.bound
+
+
+@dataclass
+class Round:
+    """The same work once: from the first step to the last. ``ended`` is monotonic ns."""
+
+    number: int
+    steps: list[Step] = field(default_factory=list)
+    ended: int | None = None
+
+    def last_snapshot(self) -> Snapshot | None:
+        """Return what was held when the round was over."""
+        return self.steps[-1].snapshot if self.steps else None
+
+    def wall(self) -> float | None:
+        """Return the seconds of all steps; None where one of them is not known."""
+        return _total([step.wall for step in self.steps])
+
+    def cpu(self) -> float | None:
+        """Return the CPU seconds of all steps."""
+        return _total([step.cpu for step in self.steps])
+
+    def peak(self) -> int | None:
+        """Return the highest RSS of any step."""
+        return max((step.peak for step in self.steps if step.peak is not None), default=None)
+
+
+@dataclass
+class Side:
+    """One recording, as a contrast reads it."""
+
+    recording: Recording
+    rounds: list[Round]
+    start_up: float | None
+
+    @property
+    def first(self) -> Round:
+        """The first round: a script's only one."""
+        return self.rounds[0]
+
+
+def live_bytes(snapshot: Snapshot) -> int:
+    """Return what the snapshot's named holders keep, in bytes."""
+    return sum(group.bytes for group in snapshot.groups)
+
+
+def side(recording: Recording) -> Side:
+    """Return ``recording`` as rounds of steps; a recording without rounds is one round."""
+    markers = recording.markers
+    start_up = next(
+        (one.seconds for one in markers if one.marker == "phase" and one.name == "start-up"), None
+    )
+    notebook = recording.header.context == "notebook"
+    rounds = list(_rounds(markers, notebook)) or [Round(1)]
+    _give_snapshots(rounds, recording)
+    return Side(recording, rounds, start_up)
+
+
+def cut(recording: Recording, ended: int | None) -> Recording:
+    """Return the recording as it stood at ``ended`` (monotonic ns), without what came later."""
+    if ended is None:
+        return recording
+
+    def before(records: list[Sample]) -> list[Sample]:
+        return [record for record in records if record.t <= ended]
+
+    return Recording(
+        path=recording.path,
+        header=recording.header,
+        samples=before(recording.samples),
+        markers=[one for one in recording.markers if one.t <= ended],
+        snapshots=[one for one in recording.snapshots if one.t <= ended],
+        spark=recording.spark,
+        jvm=recording.jvm,
+        events=recording.events,
+        end=recording.end,
+        torn=recording.torn,
+        warnings=recording.warnings,
+    )
+
+
+def _rounds(markers: list[Marker], notebook: bool) -> Iterator[Round]:
+    current = Round(1)
+    marked = False
+    started: Marker | None = None
+    for marker in markers:
+        if marker.marker == "phase" and (marker.name or "").startswith(ROUND):
+            if marker.phase == "start":
+                current, marked = Round(int((marker.name or "")[len(ROUND) :])), True
+            else:
+                current.ended = marker.t
+                yield current
+                current = Round(current.number + 1)
+        elif not _is_step(marker, notebook):
+            continue
+        elif marker.phase == "start":
+            started = marker
+        else:
+            position = len(current.steps) + 1
+            current.steps.append(_step(marker, started, position if marked else None))
+            started = None
+    if current.steps:  # no rounds were marked, or the last one was cut off
+        yield current
+
+
+def _is_step(marker: Marker, notebook: bool) -> bool:
+    if marker.source != "hook" or marker.phase == "replay":
+        return False
+    if notebook:
+        return marker.marker == "cell"
+    return marker.marker == "phase" and marker.name not in OWN_PHASES
+
+
+def _step(marker: Marker, started: Marker | None, position: int | None) -> Step:
+    known = started is not None and started.cpu is not None and marker.cpu is not None
+    cell = position or marker.cell or _number(marker.name)
+    return Step(
+        name=f"cell {cell}" if cell else marker.name or "before the first cell",
+        hash=marker.hash or "",
+        cell=cell,
+        count=marker.cell,
+        wall=marker.seconds,
+        cpu=(marker.cpu or 0.0) - (started.cpu or 0.0) if known and started else None,
+        peak=marker.peak,
+        rss=marker.rss,
+        error=marker.error,
+        bound=marker.bound,
+        used=set(marker.used),
+        ended=marker.t,
+    )
+
+
+def _number(name: str | None) -> int | None:
+    word, _, number = (name or "").partition(" ")
+    return int(number) if word == "cell" and number.isdigit() else None
+
+
+def _give_snapshots(rounds: list[Round], recording: Recording) -> None:
+    """Give each step the last snapshot before the next one ended, if its cell was over then."""
+    steps = [step for one in rounds for step in one.steps]
+    starts = sorted(one.t for one in recording.markers if one.phase == "start" and _begins(one))
+    for step in steps:
+        until = next((t for t in starts if t > step.ended), None)
+        between = [
+            snapshot
+            for snapshot in recording.snapshots
+            if snapshot.t >= step.ended and (until is None or snapshot.t <= until)
+        ]
+        measured = [one for one in between if one.skipped is None and not one.busy]
+        step.snapshot = measured[-1] if measured else None
+        if not measured:
+            step.why = next((one.skipped for one in between if one.skipped), None) or NO_SNAPSHOT
+
+
+def _begins(marker: Marker) -> bool:
+    return not (marker.name or "").startswith(ROUND) and marker.name not in OWN_PHASES
+
+
+def _total(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None

@@ -1,0 +1,196 @@
+"""The tables of a contrast: both contexts step by step, in total, and round by round."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from memprobe.analysis.contrast_side import Round, Side, Step, live_bytes
+from memprobe.analysis.noise import measure, spread
+from memprobe.analysis.round_growth import LEAST
+from memprobe.contrasts import Measure, RoundRow, StepRow, Unit
+
+NO_PARTNER = "the script has no lines that are this cell's"
+ONLY_SCRIPT = "no cell has these lines"
+NOT_IN_STEPS = "the script did not run in steps: its start-up and end are in it"
+ONE_ROUND = "the recording has one round"
+
+Reading = Callable[[Step], "float | int | None"]
+
+
+def step_rows(notebook: Side, scripts: Sequence[Side]) -> list[StepRow]:
+    """Return one row per step, cells in order with the script's steps beside them."""
+    ours = notebook.first.steps
+    theirs = scripts[0].first.steps if scripts else []
+    pairs = _aligned(ours, theirs)
+    rows = [
+        _row(notebook, scripts, at, theirs[pairs[at]].name if at in pairs else None)
+        for at in range(len(ours))
+    ]
+    rest = [step for at, step in enumerate(theirs) if at not in pairs.values()]
+    return [_only_script(step, scripts) for step in rest] + rows
+
+
+def _aligned(ours: Sequence[Step], theirs: Sequence[Step]) -> dict[int, int]:
+    """Return position here → position there, by the hash of the cell's source, in order."""
+    matcher = difflib.SequenceMatcher(
+        None, [step.hash for step in ours], [step.hash for step in theirs], autojunk=False
+    )
+    return {
+        block.a + step: block.b + step
+        for block in matcher.get_matching_blocks()
+        for step in range(block.size)
+        if ours[block.a + step].hash
+    }
+
+
+def _row(notebook: Side, scripts: Sequence[Side], at: int, partner: str | None) -> StepRow:
+    step = notebook.first.steps[at]
+    later = [one.steps[at] for one in notebook.rounds[1:] if len(one.steps) > at]
+    beside = _of_name(scripts, partner)
+    why = None if beside else NO_PARTNER
+    return StepRow(
+        name=step.name,
+        cell=step.cell,
+        line=min((one for one in beside[0].bound.values() if one), default=None)
+        if beside
+        else None,
+        error=step.error,
+        **_measures(step, later, beside, why),
+    )
+
+
+def _only_script(step: Step, scripts: Sequence[Side]) -> StepRow:
+    beside = _of_name(scripts, step.name)
+    return StepRow(name=step.name, error=step.error, **_measures(None, [], beside, ONLY_SCRIPT))
+
+
+def _of_name(scripts: Sequence[Side], name: str | None) -> list[Step]:
+    return [step for side in scripts for step in side.first.steps if step.name == name]
+
+
+def _measures(
+    step: Step | None, later: Sequence[Step], script: Sequence[Step], why: str | None
+) -> dict[str, Measure]:
+    readings: list[tuple[str, Unit, Reading]] = [
+        ("wall", "seconds", lambda one: one.wall),
+        ("cpu", "seconds", lambda one: one.cpu),
+        ("peak", "bytes", lambda one: one.peak),
+        ("live", "bytes", lambda one: one.live),
+        ("rss", "bytes", lambda one: one.rss),
+    ]
+    unread = step.why if step is not None else None
+    return {
+        name: measure(
+            name,
+            unit,
+            read(step) if step is not None else None,
+            [read(one) for one in later],
+            [read(one) for one in script],
+            why or (unread if name == "live" else None),
+        )
+        for name, unit, read in readings
+    }
+
+
+def totals(notebook: Side, scripts: Sequence[Side]) -> dict[str, Measure]:
+    """Return the whole work in both contexts: name of a quantity → measure."""
+    first, later = notebook.first, notebook.rounds[1:]
+    whole = any(not side.first.steps for side in scripts)
+    why = NOT_IN_STEPS if whole else None
+    found = [
+        measure("start-up", "seconds", notebook.start_up, [], [s.start_up for s in scripts],
+                "not recorded" if notebook.start_up is None else why),
+        measure("wall", "seconds", first.wall(), [one.wall() for one in later],
+                [_wall(side) for side in scripts], why),
+        measure("cpu", "seconds", first.cpu(), [one.cpu() for one in later],
+                [_cpu(side) for side in scripts], why),
+        measure("peak", "bytes", first.peak(), [one.peak() for one in later],
+                [_peak(side) for side in scripts]),
+        measure("live", "bytes", _live(first), [_live(one) for one in later],
+                [live_at_end(side) for side in scripts]),
+        measure("rss", "bytes", _rss(first), [_rss(one) for one in later],
+                [_rss(side.first) for side in scripts], why),
+        measure("held", "bytes", _live(first), [_live(one) for one in later],
+                [0.0 for _ in scripts]),
+        _growth("growth", [_live(one) for one in notebook.rounds],
+                [live_at_end(side) for side in scripts]),
+        _growth("rss-growth", [_rss(one) for one in notebook.rounds],
+                [_rss(side.first) for side in scripts]),
+    ]  # fmt: skip
+    return {one.name: one for one in found}
+
+
+def round_rows(notebook: Side) -> list[RoundRow]:
+    """Return the rounds in the persistent context, each against the one before."""
+    rows: list[RoundRow] = []
+    for one in notebook.rounds:
+        live, rss = _live(one), _rss(one)
+        before = rows[-1] if rows else None
+        rows.append(
+            RoundRow(
+                round=one.number,
+                wall=one.wall(),
+                cpu=one.cpu(),
+                peak=one.peak(),
+                live=live,
+                rss=rss,
+                growth=_minus(live, before.live if before else None),
+                rss_growth=_minus(rss, before.rss if before else None),
+                why=one.steps[-1].why if one.steps and live is None else None,
+            )
+        )
+    return rows
+
+
+def live_at_end(side: Side) -> int | None:
+    """Return what was held just before a script's process ended."""
+    taken = [one for one in side.recording.snapshots if one.skipped is None]
+    return live_bytes(taken[-1]) if taken else None
+
+
+def _growth(name: str, ends: Sequence[int | None], fresh: Sequence[int | None]) -> Measure:
+    """Return growth per round against what fresh processes differ by; the first is no growth."""
+    found = Measure(name=name, unit="bytes")
+    found.later = spread(_minus(after, before) for before, after in pairwise(ends))
+    known = [one for one in fresh if one is not None]
+    found.script = spread(after - before for before, after in pairwise(known))
+    if found.later is None:
+        found.why = ONE_ROUND
+        return found
+    if found.script is None:
+        found.why = "one process shows no growth: run more rounds"
+        return found
+    found.difference = found.later.median - found.script.median
+    found.noise = float(max(LEAST, max(known) - min(known)))
+    found.judgement = "more" if found.later.low > found.noise else "no difference"
+    return found
+
+
+def _live(one: Round) -> int | None:
+    snapshot = one.last_snapshot()
+    return None if snapshot is None else live_bytes(snapshot)
+
+
+def _rss(one: Round) -> int | None:
+    return one.steps[-1].rss if one.steps else None
+
+
+def _wall(side: Side) -> float | None:
+    end = side.recording.end
+    return side.first.wall() if side.first.steps else (end.wall if end else None)
+
+
+def _cpu(side: Side) -> float | None:
+    end = side.recording.end
+    return side.first.cpu() if side.first.steps else (end.cpu if end else None)
+
+
+def _peak(side: Side) -> int | None:
+    end = side.recording.end
+    return side.first.peak() if side.first.steps else (end.peak if end else None)
+
+
+def _minus(after: int | None, before: int | None) -> int | None:
+    return None if after is None or before is None else after - before

@@ -1,0 +1,153 @@
+"""What a contrast says: ``Contrast``, shown beside the notebook's ``Report`` by every reporter.
+
+Sizes are bytes, durations seconds. ``None`` means "not measured", and ``why`` then says why not.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+from memprobe.findings import Created, Finding, HeldObject, Report
+
+Unit = Literal["seconds", "bytes"]
+Judgement = Literal["more", "less", "no difference", "not compared"]
+Kind = Literal["notebook-keeps", "clean", "not-compared"]
+
+
+class Spread(Struct, kw_only=True):
+    """One quantity over several runs: its median, and the range from run to run."""
+
+    median: float
+    low: float
+    high: float
+    runs: int
+
+
+class Measure(Struct, kw_only=True):
+    """One quantity in both contexts. ``first`` is the notebook's first round, ``later`` the rest.
+
+    ``difference`` is ``first`` minus the script's median; ``noise`` is what it has to exceed to
+    count as one.
+    """
+
+    name: str
+    unit: Unit
+    first: float | None = None
+    later: Spread | None = None
+    script: Spread | None = None
+    difference: float | None = None
+    noise: float | None = None
+    judgement: Judgement = "not compared"
+    why: str | None = None
+
+
+class StepRow(Struct, kw_only=True):
+    """One step: a cell of the notebook and the lines of the script that do the same."""
+
+    name: str
+    cell: int | None = None
+    line: int | None = None
+    error: str | None = None
+    wall: Measure
+    cpu: Measure
+    peak: Measure
+    live: Measure
+    rss: Measure
+
+
+class RoundRow(Struct, kw_only=True):
+    """One round in the persistent context. ``growth``: against the end of the round before."""
+
+    round: int
+    wall: float | None = None
+    cpu: float | None = None
+    peak: int | None = None
+    live: int | None = None
+    rss: int | None = None
+    growth: int | None = None
+    rss_growth: int | None = None
+    why: str | None = None
+
+
+class Life(Struct, kw_only=True):
+    """One holder in one context, over the first round or one process.
+
+    ``bytes`` is what comes back when all its references go, at its largest; ``byte_seconds`` adds
+    up what it held after its last use while later steps ran; ``idle`` is how long those ran.
+    """
+
+    bytes: int
+    exprs: list[str] = field(default_factory=list)
+    created: Created | None = None
+    last_used: str | None = None  # name of a step
+    until: str = ""  # name of a step, "the kernel's end" or "process exit"
+    at_end: bool = False
+    idle: float | None = None
+    byte_seconds: float | None = None
+
+
+class HolderRow(Struct, kw_only=True):
+    """What one name, output or traceback held in both contexts; None: it did not exist there."""
+
+    name: str
+    object: HeldObject
+    notebook: Life | None = None
+    script: Life | None = None
+
+
+class RoundGrowth(Struct, kw_only=True):
+    """Holders that keep more at the end of every round than at the end of the one before."""
+
+    names: list[str]
+    bytes: list[int]  # at the end of each round
+    per_round: int  # the smallest increase
+    rounds: int
+
+
+class ScriptSide(Struct, kw_only=True):
+    """The ephemeral context: its processes, what it leaves behind, its own findings."""
+
+    program: str
+    derived: bool | None = None
+    processes: int = 0
+    status: int | None = None
+    live: Spread | None = None  # just before it ends; nothing is held after
+    left: list[str] = field(default_factory=list)  # what outlives its processes
+    findings: list[Finding] = field(default_factory=list)
+
+
+class Verdict(Struct, kw_only=True):
+    """The answer in one to three sentences, and what to type."""
+
+    kind: Kind
+    text: str
+    bytes: int = 0
+    per_round: int = 0
+    cells: list[int] = field(default_factory=list)
+    type: list[str] = field(default_factory=list)
+    script_leaks: bool = False
+
+
+class Contrast(Struct, kw_only=True):
+    """Everything measured side by side."""
+
+    verdict: Verdict
+    steps: list[StepRow] = field(default_factory=list)
+    totals: dict[str, Measure] = field(default_factory=dict)
+    rounds: list[RoundRow] = field(default_factory=list)
+    growth: list[RoundGrowth] = field(default_factory=list)
+    holders: list[HolderRow] = field(default_factory=list)
+    script: ScriptSide
+
+
+class ContrastReport(Report, kw_only=True):
+    """The notebook's report, with the contrast in it."""
+
+    contrast: Contrast
+
+    @property
+    def fails(self) -> bool:
+        """Whether a gate fails: a finding in either context does."""
+        return any(one.fails for one in (*self.findings, *self.contrast.script.findings))

@@ -1,0 +1,146 @@
+"""MP601: what a persistent context still holds where a script has let go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from memprobe.analysis.describe import finding, ordered
+from memprobe.analysis.evidence import NAMESPACE, OUTPUT, TRACEBACK, Evidence
+from memprobe.analysis.retention import Bundle, bundles
+from memprobe.analysis.round_growth import Naming
+from memprobe.contrasts import RoundGrowth
+from memprobe.detectors.letting_go import assignments, deletions, display_deletions
+from memprobe.findings import Finding, Growth
+from memprobe.reporters.amounts import size
+
+
+class NotebookTax:
+    """What a persistent context still holds where a script has let go
+
+    ## What it means
+    The same work was done twice: in a notebook's kernel and by a script. When it is done the
+    script's process ends and everything is given back. The kernel stays, and with it what no
+    later cell needs: results that IPython keeps because they were displayed, the locals of a
+    cell that failed, names that nobody has used for long. Or the kernel keeps more after every
+    round of the same cells, while fresh processes of the script all end alike.
+
+    ## Why it matters
+    It is the price of the notebook, paid from the driver's memory for as long as the context
+    lives. It adds up: each cell that is run again leaves its former result behind.
+
+    ## Example
+    ```python
+    daily = pd.read_parquet(today())
+    daily                            # Out[2], next time also Out[5], Out[8], …
+    history.append(daily)            # a list of before, never emptied
+    ```
+
+    ## Use instead
+    ```python
+    daily = pd.read_parquet(today())
+    daily.head()                     # a few rows are kept, not the frame
+    history = [daily]                # begins anew in every round
+    ```
+    Or run the work as a script: `memprobe contrast` writes one with `--keep`.
+
+    ## When it does not fire
+    Only `memprobe contrast` can see it. It does not fire for a name that both contexts hold and
+    that the last cells use, for less than `min-bytes`, for growth that is missing in one of at
+    least three rounds, or in the first round only: imports and caches fill there.
+    """
+
+    code = "MP601"
+    name = "notebook-tax"
+    contrast_only = True
+
+    def detect(self, evidence: Evidence) -> Iterator[Finding]:
+        """Yield a finding per bundle that the context still keeps when the work is done."""
+        if evidence.contrast is None:
+            return
+        for bundle in evidence.reclaimable:
+            yield self._left(evidence, bundle, "suspect")
+        known = {holder.id for bundle in evidence.reclaimable for holder in bundle.holders}
+        for bundle in evidence.perhaps:
+            if known.isdisjoint(holder.id for holder in bundle.holders):
+                yield self._left(evidence, bundle, "advice")
+
+    def growing(self, evidence: Evidence) -> Iterator[Finding]:
+        """Yield a finding per holder that keeps more after every round; evidence of all rounds."""
+        for growth in evidence.contrast.growth if evidence.contrast is not None else ():
+            yield from self._growth(evidence, growth)
+
+    def _left(self, evidence: Evidence, bundle: Bundle, status: str) -> Finding:
+        first = ordered(bundle.holders)[0]
+        return finding(
+            evidence, bundle, code=self.code, name=self.name,
+            status="advice" if status == "advice" else "suspect", first=first,
+            title=f"the notebook still holds `{first.expr}` when the work is done",
+            why=f"the script lets go of it by ending; the kernel {_keeper(bundle)}",
+            fix="\n".join(_fix(bundle)),
+        )  # fmt: skip
+
+    def _growth(self, evidence: Evidence, growth: RoundGrowth) -> Iterator[Finding]:
+        if evidence.snapshot is None or growth.rounds < evidence.config.growth_rounds:
+            return
+        assert evidence.contrast is not None
+        name = evidence.contrast.naming
+        wanted = set(growth.names)
+        found = bundles(
+            evidence.snapshot,
+            lambda holder, group: name(holder) in wanted,
+            evidence.config.min_bytes,
+        )
+        # Equal references of several rounds are one leak.
+        for bundle in _together(found, name, wanted):
+            yield self._grown(evidence, bundle, growth)
+
+    def _grown(self, evidence: Evidence, bundle: Bundle, growth: RoundGrowth) -> Finding:
+        first = ordered(bundle.holders)[0]
+        steps = ", ".join(size(one) for one in growth.bytes)
+        shown = " and ".join(f"`{one}`" for one in growth.names)
+        made = finding(
+            evidence, bundle, code=self.code, name=self.name, status="leaking", first=first,
+            title=f"{shown} keeps {size(growth.per_round)} more after every round",
+            why=f"running the cells again makes it grow every time: {steps}; "
+            "each fresh process of the script ends with the same",
+            fix="\n".join(_fix(bundle, grows=True)),
+        )  # fmt: skip
+        made.growth = Growth(bytes_per_round=growth.per_round, rounds=growth.rounds)
+        return made
+
+
+def _together(found: list[Bundle], name: Naming, wanted: set[str]) -> list[Bundle]:
+    """Return the bundles of one growing set as one."""
+    if len(found) < 2:
+        return found
+    groups = tuple(group for bundle in found for group in bundle.groups)
+    return [
+        Bundle(
+            holders=tuple(holder for bundle in found for holder in bundle.holders),
+            groups=tuple(sorted(groups, key=lambda group: -group.bytes)),
+            exclusive=sum(bundle.exclusive for bundle in found),
+            low=sum(bundle.low for bundle in found),
+            high=sum(bundle.high for bundle in found),
+            shared=max(bundle.shared for bundle in found),
+        )
+    ]
+
+
+def _keeper(bundle: Bundle) -> str:
+    roots = bundle.roots()
+    if TRACEBACK in roots:
+        return "remembers the cell that failed, and its frames keep it"
+    if OUTPUT in roots:
+        return "remembers every displayed result"
+    return "keeps the name, and no recent cell used it"
+
+
+def _fix(bundle: Bundle, *, grows: bool = False) -> list[str]:
+    names = [holder for holder in bundle.holders if holder.root == NAMESPACE]
+    if grows and names and OUTPUT not in bundle.roots():
+        shown = ", ".join(f"`{holder.expr}`" for holder in names)
+        return [f"empty {shown} where the round begins, or make it inside a function"]
+    tracebacks = [holder for holder in bundle.holders if holder.root == TRACEBACK]
+    return [*display_deletions(bundle.holders), *deletions(names), *assignments(tracebacks)] or [
+        "restart the kernel, or run the work as a script"
+    ]
