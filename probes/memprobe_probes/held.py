@@ -45,6 +45,10 @@ class Held:
         self.shares = shares
         self.holders = holders
 
+    def keeps(self, expr: str) -> bool:
+        """Whether ``expr`` was a holder at this look."""
+        return expr in self.holders
+
     def is_bounded(self, key: Key) -> bool:
         """Whether nothing but bounded caches keeps these bytes."""
         return all(expr in self.holders and self.holders[expr].bounded for expr in key)

@@ -1,4 +1,4 @@
-"""``%load_ext memprobe`` and ``%memprobe status|report|stop``: the probe from inside a notebook."""
+"""``%load_ext memprobe``, ``%memprobe VERB``, ``%%memprobe``: the probe from inside a notebook."""
 
 from __future__ import annotations
 
@@ -9,29 +9,42 @@ import sys
 from typing import Any
 
 from . import bootstrap
+from .cell_magic import MeasuredCells
+from .cell_report import size
 
-USAGE = "usage: %memprobe status | report | stop"
 _CLIENT = "extension"
-_SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+_cells: MeasuredCells | None = None
 
 
 def load(shell: Any) -> None:
-    """Start the probe (or join the one that is there) and register ``%memprobe``."""
+    """Start the probe (or join the one that is there) and register the magics."""
+    global _cells
     shell.register_magic_function(_magic, "line", "memprobe")
+    shell.set_hook("complete_command", _complete, str_key="%memprobe")
+    _cells = MeasuredCells(shell)
+    _cells.install()
     _start()
 
 
 def unload(shell: Any) -> None:
-    """Stop the probe and take ``%memprobe`` away."""
+    """Stop the probe and take the magics away."""
+    global _cells
     _drop()
     shell.magics_manager.magics["line"].pop("memprobe", None)
+    shell.strdispatchers["complete_command"].strs.pop("%memprobe", None)
+    if _cells is not None:
+        _cells.remove()
+        _cells = None
 
 
 def _magic(line: str) -> None:
-    """Say what the probe does, show the findings so far, or take the probe out."""
-    verbs = {"status": _status, "": _status, "report": _report, "stop": _drop_aloud}
-    verb = verbs.get(line.strip())
+    """Say what the probe does, who holds what, the findings so far, or take the probe out."""
+    verb = _VERBS.get(line.strip() or "status")
     print(USAGE if verb is None else verb())
+
+
+def _complete(shell: Any, event: Any) -> list[str]:
+    return list(_VERBS)
 
 
 def _start() -> None:
@@ -56,8 +69,8 @@ def _status() -> str:
     rss = probe.counters.rss()
     lines = [
         f"memprobe is measuring this notebook every {probe.interval:g} s",
-        f"memory    {_size(rss)} resident" if rss is not None else "memory    not readable here",
-        f"recording {probe.config['spool']} ({_size(cost['bytes'])})",
+        f"memory    {size(rss)} resident" if rss is not None else "memory    not readable here",
+        f"recording {probe.config['spool']} ({size(cost['bytes'])})",
         f"cost      {cost['cpu_ns'] / 1e9:.2f} s CPU since it started",
     ]
     return "\n".join(lines)
@@ -65,13 +78,22 @@ def _status() -> str:
 
 def _report() -> str:
     """Take a snapshot and let a child process read and show the recording."""
+    return _shown()
+
+
+def _snapshot() -> str:
+    """Take a snapshot and let a child process show who holds what."""
+    return _shown("--holders")
+
+
+def _shown(*options: str) -> str:
     probe = bootstrap.active()
     if probe is None:
         return _status()
     probe.snapshot("request", on_user_thread=True)
     environment = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": str(_width())}
     done = subprocess.run(
-        [sys.executable, "-m", "memprobe", "report", probe.config["spool"]],
+        [sys.executable, "-m", "memprobe", "report", *options, probe.config["spool"]],
         env=environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     return (done.stdout or done.stderr).rstrip()
@@ -96,8 +118,5 @@ def _width() -> int:
     return min(110, max(80, shutil.get_terminal_size((100, 24)).columns))
 
 
-def _size(count: int) -> str:
-    for unit, name in _SIZES:
-        if count >= unit:
-            return f"{count / unit:.1f} {name}"
-    return f"{count} B"
+_VERBS = {"status": _status, "report": _report, "snapshot": _snapshot, "stop": _drop_aloud}
+USAGE = "usage: %memprobe " + " | ".join(_VERBS)

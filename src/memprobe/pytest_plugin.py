@@ -61,7 +61,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     if not rows:
         return
     terminalreporter.write_sep("=", "memprobe")
-    verbose = terminalreporter.config.get_verbosity() > 0
+    verbose = terminalreporter.config.option.verbose > 0
     for failed, nodeid, told in rows:
         if failed or verbose or "memprobe.unmeasured" in told:
             terminalreporter.write_line(f"{_said(told)}  {nodeid}")

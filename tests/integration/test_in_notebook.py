@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kernels import PATIENCE, Kernel
@@ -22,6 +24,9 @@ from memprobe.targets.kernel import Attachment, AttachOptions, attach
 TRACES = """{
     "hooks": {event: len(found) for event, found in get_ipython().events.callbacks.items()},
     "magic": "memprobe" in get_ipython().magics_manager.magics["line"],
+    "cell magic": "memprobe" in get_ipython().magics_manager.magics["cell"],
+    "transformers": len(get_ipython().input_transformers_cleanup),
+    "completers": list(get_ipython().strdispatchers["complete_command"].strs),
     "names": sorted(name for name in get_ipython().user_ns if not name.startswith("_")),
     "threads": len(__import__("os").listdir("/proc/self/task")),
     "collector": len(__import__("gc").callbacks),
@@ -119,7 +124,7 @@ def test_stopping_says_where_the_recording_is_and_reloading_starts_again(kernel:
     farewell = printed(kernel, "%memprobe stop")
     assert farewell.startswith("memprobe has stopped; the recording is /")
     assert read(spool_in(farewell)).end is not None
-    for word in ("", "status", "report", "stop"):
+    for word in ("", "status", "report", "snapshot", "stop"):
         assert "no probe in this notebook" in printed(kernel, f"%memprobe {word}")
     # As the message tells: IPython would refuse a second %load_ext.
     assert printed(kernel, "%reload_ext memprobe") == ""
@@ -134,8 +139,147 @@ def test_stopping_says_where_the_recording_is_and_reloading_starts_again(kernel:
 
 def test_anything_else_is_answered_with_the_usage(kernel: Kernel) -> None:
     kernel.run("%load_ext memprobe")
-    assert printed(kernel, "%memprobe nonsense") == "usage: %memprobe status | report | stop\n"
+    usage = "usage: %memprobe status | report | snapshot | stop\n"
+    assert printed(kernel, "%memprobe nonsense") == usage
     assert printed(kernel, "%memprobe status now").startswith("usage: ")
+    kernel.run("%unload_ext memprobe")
+
+
+def test_the_verbs_are_completed(kernel: Kernel) -> None:
+    kernel.run("%load_ext memprobe")
+    line = "%memprobe s"
+    found = kernel.value(f"get_ipython().complete('s', {line!r}, {len(line)})[1]")
+    assert set(found) >= {"status", "snapshot", "stop"}
+    kernel.run("%unload_ext memprobe")
+
+
+def test_a_snapshot_shows_who_holds_what_and_since_when(kernel: Kernel) -> None:
+    kernel.run("%load_ext memprobe")
+    cell = kernel.run("wanted = np.ones(4_000_000)")["execution_count"]
+    used = kernel.run("total = wanted.sum()")["execution_count"]
+    shown = printed(kernel, "%memprobe snapshot")
+    row = next(line for line in shown.splitlines() if line.startswith("wanted"))
+    assert "numpy.ndarray 4,000,000" in row
+    assert "30.5 MiB" in row
+    assert f"cell {cell}" in row
+    assert f"cell {used}" in row
+    assert "MP202" not in shown
+    kernel.run("del wanted, total\n%unload_ext memprobe")
+
+
+# --- %%memprobe -------------------------------------------------------------------------------
+
+
+def answers(kernel: Kernel, cell: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Run a cell; return its reply and the contents of everything it published."""
+    message = kernel.start_cell(cell)
+    published: list[dict[str, Any]] = []
+    while True:
+        answer = kernel.client.get_iopub_msg(timeout=PATIENCE)
+        if answer["parent_header"].get("msg_id") != message:
+            continue
+        content = {"kind": answer["msg_type"], **answer["content"]}
+        if content.get("execution_state") == "idle":
+            return kernel.finish(message), published
+        published.append(content)
+
+
+def report_of(published: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the report of a measured cell, by MIME type."""
+    (found,) = [one["data"] for one in published if one["kind"] == "display_data"]
+    return dict(found)
+
+
+def result_of(published: list[dict[str, Any]]) -> list[str]:
+    return [one["data"]["text/plain"] for one in published if one["kind"] == "execute_result"]
+
+
+@pytest.fixture(params=["with a probe", "without a probe"])
+def magic(kernel: Kernel, request: pytest.FixtureRequest) -> Iterator[Kernel]:
+    kernel.run("%load_ext memprobe")
+    if request.param == "without a probe":
+        kernel.run("%memprobe stop")
+    yield kernel
+    kernel.run("%unload_ext memprobe")
+
+
+def test_a_measured_cell_says_what_it_did_to_memory(magic: Kernel) -> None:
+    reply, published = answers(
+        # Too large for the allocator to take from what it has kept.
+        magic,
+        "%%memprobe\nkept = np.ones(6_000_000)\npassing = np.ones(12_000_000); del passing",
+    )
+    assert reply["status"] == "ok"
+    report = report_of(published)
+    lines = report["text/plain"].splitlines()
+    assert lines[0].startswith("memprobe   the cell took ")
+    told = re.search(r"([\d.]+) MiB before, ([\d.]+) MiB after .* peak ([\d.]+) MiB", lines[1])
+    assert told is not None
+    before, after, peak = map(float, told.groups())
+    assert after - before == pytest.approx(45.8, abs=3)
+    assert peak - before == pytest.approx(137.3, abs=6)
+    assert re.fullmatch(r"keeps      \+45.8 MiB +kept   numpy.ndarray, new", lines[2])
+    assert "<td>kept</td><td>numpy.ndarray, new</td>" in report["text/html"]
+    let_go = report_of(answers(magic, "%%memprobe\ndel kept")[1])["text/plain"]
+    assert "keeps      nothing more than before" in let_go
+    assert "lets go    45.8 MiB that names kept before the cell" in let_go
+
+
+def test_a_measured_cell_runs_as_without_the_magic(magic: Kernel) -> None:
+    reply, published = answers(magic, "%%memprobe\nimport asyncio\nawait asyncio.sleep(0)\n6 * 7")
+    count = reply["execution_count"]
+    assert result_of(published) == ["42"]
+    assert magic.value(f"(Out[{count}], _, In[{count}].split()[-1])") == (42, 42, "7")
+    assert report_of(published)
+    quiet = answers(magic, "%%memprobe\n6 * 7;")[1]
+    assert result_of(quiet) == []
+    nested = answers(magic, "%%memprobe\n%%timeit -n1 -r1\npass")[1]
+    assert "per loop" in str(nested)
+    assert report_of(nested)
+    inner = answers(magic, "%%time\n%%memprobe\ninside = 3\ninside + 1")[1]
+    assert result_of(inner) == ["4"]
+    assert report_of(inner)
+    assert magic.value("inside") == 3
+    assert not [one for one in answers(magic, "1")[1] if one["kind"] == "display_data"]
+    magic.run("del inside, asyncio")
+
+
+def test_an_error_in_a_measured_cell_is_the_users_own(magic: Kernel) -> None:
+    plain = magic.run("#\n\nif True:\n    1 / 0", may_fail=True)
+    reply, published = answers(magic, "%%memprobe\n\nif True:\n    1 / 0")
+    assert (reply["status"], reply["ename"]) == ("error", "ZeroDivisionError")
+    counted = "\n".join(reply["traceback"]).replace(
+        f"In[{reply['execution_count']}]", f"In[{plain['execution_count']}]"
+    )
+    expected = "\n".join(plain["traceback"])
+    assert "memprobe_probes" not in counted
+    assert line_numbers(counted) == line_numbers(expected)
+    assert report_of(published)
+    wrong = answers(magic, "%%memprobe\nx = = 1")[0]
+    assert wrong["ename"] == "SyntaxError"
+    assert answers(magic, "%%memprobe\n1")[0]["status"] == "ok"
+
+
+def line_numbers(text: str) -> list[str]:
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    return re.findall(r"line (\d+)|-> *(\d+)", plain)  # type: ignore[return-value]
+
+
+def test_databricks_shows_the_report_by_its_own_function(magic: Kernel) -> None:
+    magic.run("shown = []\ndisplayHTML = shown.append")
+    published = answers(magic, "%%memprobe\npass")[1]
+    assert [one for one in published if one["kind"] == "display_data"] == []
+    assert magic.value("shown[0][:24]") == '<table class="memprobe">'
+    magic.run("del displayHTML, shown")
+
+
+def test_a_measurement_without_a_probe_leaves_nothing(kernel: Kernel) -> None:
+    kernel.run("%load_ext memprobe\n%memprobe stop")
+    answers(kernel, "%%memprobe\npass")
+    before = kernel.value(TRACES)
+    answers(kernel, "%%memprobe\npass")
+    assert kernel.value(TRACES) == before
+    assert before["files"] == []
     kernel.run("%unload_ext memprobe")
 
 

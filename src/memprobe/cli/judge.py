@@ -34,6 +34,25 @@ class Verdict:
         text = render(self.reports, output_format, width=columns(), color=color)
         emit(text, to_stderr=to_stderr)
 
+    def show_holders(self, output_format: str, path: str | None = None) -> None:
+        """Write who holds what, as text; raises UsageError for another format."""
+        if output_format != "text":
+            raise UsageError(
+                f"--holders is a text, not {output_format}",
+                remedy="leave it out: json and markdown list the holders in every report",
+                docs="verbs/report.md",
+            )
+        import sys
+
+        from memprobe.reporters.text import render_holders
+
+        if path is not None and path != "-":
+            pages = [render_holders(report, width=FILE_WIDTH) for report in self.reports]
+            write_file(path, "\n".join(pages))
+            return
+        color = wants_color(sys.stdout)
+        emit("\n".join(render_holders(r, width=columns(), color=color) for r in self.reports))
+
     def exit_code(self, *, exit_zero: bool = False) -> int:
         """Return 2 for a failure, else 1 for findings, else 5 where nothing was measured."""
         if any(not isinstance(error, NothingMeasured) for error in self.errors):

@@ -16,6 +16,7 @@ FOUND = 1
 @click.option("--select", metavar="RULES", help="Only these rules: codes, prefixes or names.")
 @click.option("--ignore", metavar="RULES", help="Leave these rules out.")
 @click.option("--baseline", metavar="FILE", help="A JSON report whose findings are known.")
+@click.option("--holders", is_flag=True, help="Only show who holds what; judge nothing.")
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 even if something was found.")
 def command(
     recordings: tuple[str, ...],
@@ -24,6 +25,7 @@ def command(
     select: str | None,
     ignore: str | None,
     baseline: str | None,
+    holders: bool,
     exit_zero: bool,
 ) -> int:
     """Show the findings of RECORDINGs: what keeps memory, and how to get it back.
@@ -38,6 +40,9 @@ def command(
     settings = config.load(select=select, ignore=ignore)
     known = known_fingerprints(baseline) if baseline else frozenset()
     verdict = judge(recordings, settings, known)
+    if holders:
+        verdict.show_holders(output_format, output)
+        return verdict.exit_code(exit_zero=True)
     if verdict.reports:
         verdict.show(output_format, output)
     return verdict.exit_code(exit_zero=exit_zero)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
@@ -30,10 +30,21 @@ WIDE_TABLE = 100
 # Columns for the names of one row of that table; a finding lists all of its holders.
 WIDE_NAMES = 36
 NARROW_NAMES = 22
+NOBODY = "Nothing a name holds is large enough to be listed"
+NOBODY_LOOKED = "Nobody looked at what holds the memory: no snapshot was taken"
 
 
 def render(report: Report, *, width: int = 80, color: bool = False) -> str:
     """Return ``report`` for ``width`` columns, with ANSI colours where ``color`` is set."""
+    return _printed(lambda room: _parts(report, room), width, color)
+
+
+def render_holders(report: Report, *, width: int = 80, color: bool = False) -> str:
+    """Return only who holds what in the last snapshot, and what was not measured."""
+    return _printed(lambda room: _holders_only(report, room), width, color)
+
+
+def _printed(parts: Callable[[int], Iterable[RenderableType]], width: int, color: bool) -> str:
     width = max(NARROWEST, min(width, WIDEST))
     console = Console(
         file=io.StringIO(),
@@ -46,7 +57,7 @@ def render(report: Report, *, width: int = 80, color: bool = False) -> str:
         emoji=False,
     )
     with console.capture() as capture:
-        for part in _parts(report, width):
+        for part in parts(width):
             console.print(part)
     return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
 
@@ -64,6 +75,18 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
     yield from cells(report.recording.cell_rows)
     yield ""
     yield from _cost(report.overhead, width)
+    yield from _not_measured(report)
+
+
+def _holders_only(report: Report, width: int) -> Iterator[RenderableType]:
+    recording = report.recording
+    name = Text(phrases.program(recording), "bold")
+    yield from packed([name, *map(Text, phrases.facts(recording))], width)
+    yield ""
+    if report.holders:
+        yield from _holders(report.holders, width)
+    else:
+        yield Text(NOBODY if recording.snapshots else NOBODY_LOOKED, "yellow")
     yield from _not_measured(report)
 
 
