@@ -28,6 +28,7 @@ VERBS = {
     "attach": "Watch a running notebook from outside, and report what it keeps.",
     "detach": "Stop and remove the probe from a context.",
     "ps": "List the contexts one could attach to.",
+    "contrast": "Run a notebook and its script, and say what the notebook keeps.",
     "report": "Show the findings of recordings.",
     "explain": "Tell what a rule means and how to fix what it finds.",
     "demo": "Watch a small real leak being found.",

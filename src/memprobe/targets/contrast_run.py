@@ -41,6 +41,7 @@ class Runs:
     derived: bool = True
     notes: list[tuple[str, str]] = field(default_factory=list)  # (what, why)
     failure: Failure | None = None  # the cell that failed, in both contexts
+    left: list[str] = field(default_factory=list)  # what outlives the script's processes
 
 
 def run(

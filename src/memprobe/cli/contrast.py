@@ -1,0 +1,160 @@
+"""``memprobe contrast``: the same work in a kernel that stays and in processes that end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from memprobe.errors import TargetError, UsageError
+from memprobe.reporters import FORMATS
+
+if TYPE_CHECKING:
+    from memprobe.config import Config
+    from memprobe.contrasts import ContrastReport
+
+DOCS = "verbs/contrast.md"
+MOST_ROUNDS = 1000
+
+
+@click.command("contrast")
+@click.argument("targets", nargs=-1, required=True, metavar="NOTEBOOK [SCRIPT]")
+@click.option(
+    "--rounds", type=click.IntRange(1, MOST_ROUNDS), default=3, show_default=True,
+    help="Processes of the script, and rounds of the notebook after the first one.",
+)  # fmt: skip
+@click.option("-k", "--keep", metavar="DIR", help="Keep the recordings and the derived script.")
+@click.option("--output-format", type=click.Choice(FORMATS), default="text", show_default=True)
+@click.option("-o", "--output", metavar="FILE", help="Write there instead of to stdout.")
+@click.option("--select", metavar="RULES", help="Only these rules: codes, prefixes or names.")
+@click.option("--ignore", metavar="RULES", help="Leave these rules out.")
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 even if something was found.")
+def command(
+    targets: tuple[str, ...],
+    rounds: int,
+    keep: str | None,
+    output_format: str,
+    output: str | None,
+    select: str | None,
+    ignore: str | None,
+    exit_zero: bool,
+) -> int:
+    """Run the same work in a notebook's kernel and as a script, and say what the notebook keeps.
+
+    NOTEBOOK is run several times in one kernel, SCRIPT as often in processes of its own; without
+    SCRIPT one is derived from the notebook's cells. Instead of both, recordings that were made
+    before can be given: NOTEBOOK.memprobe SCRIPT.memprobe.
+
+    Exits with 1 if one finding, in either context, is leaking or suspect.
+    """
+    from memprobe import config
+
+    settings = config.load(select=select, ignore=ignore)
+    if targets[0].endswith(".memprobe"):
+        report = _of_recordings(targets, settings)
+    else:
+        report = _of_runs(targets, rounds, keep, settings)
+    _show(report, output_format, output)
+    return 1 if report.fails and not exit_zero else 0
+
+
+def _of_recordings(paths: tuple[str, ...], settings: Config) -> ContrastReport:
+    """Contrast recordings made before: one of a notebook, one or more of its script."""
+    from memprobe.analysis.contrast import contrast
+    from memprobe.recording.reader import read
+
+    recordings = [read(path) for path in paths]
+    notebooks = [one for one in recordings if one.header.context == "notebook"]
+    scripts = [one for one in recordings if one.header.context == "script"]
+    if len(notebooks) != 1 or not scripts:
+        raise UsageError(
+            "a contrast needs the recording of a notebook and of a script",
+            cause=f"given were {len(notebooks)} of a notebook and {len(scripts)} of a script",
+            remedy="memprobe contrast NOTEBOOK.memprobe SCRIPT.memprobe",
+            docs=DOCS,
+        )
+    return contrast(notebooks[0], scripts, settings)
+
+
+def _of_runs(
+    targets: tuple[str, ...], rounds: int, keep: str | None, settings: Config
+) -> ContrastReport:
+    from memprobe.analysis.contrast import Circumstances, contrast
+    from memprobe.recording.reader import read
+    from memprobe.targets import contrast_run
+
+    notebook, script = _checked(targets)
+    options = {"interval": settings.interval, "cap": settings.cap}
+    with _folder(keep) as folder:
+        runs = contrast_run.run(notebook, script, rounds, folder, options, _tell)
+        known = Circumstances(
+            derived=runs.derived, notes=tuple(dict.fromkeys(runs.notes)), left=tuple(runs.left)
+        )
+        scripts = [read(path) for path in runs.scripts]
+        report = contrast(read(runs.notebook), scripts, settings, known)
+    _tell("")
+    return report
+
+
+def _checked(targets: tuple[str, ...]) -> tuple[Path, Path | None]:
+    if len(targets) > 2:
+        raise UsageError(
+            f"too many targets: {' '.join(targets[2:])}",
+            cause="a notebook and its script are contrasted; neither takes arguments",
+            remedy="memprobe contrast NOTEBOOK.ipynb [SCRIPT.py]",
+            docs=DOCS,
+        )
+    notebook = Path(targets[0])
+    if notebook.suffix != ".ipynb":
+        raise UsageError(
+            f"{notebook} is no notebook",
+            cause="the first target is the work as it runs in a persistent context",
+            remedy="memprobe contrast NOTEBOOK.ipynb [SCRIPT.py]",
+            docs=DOCS,
+        )
+    return notebook, Path(targets[1]) if len(targets) > 1 else None
+
+
+@contextlib.contextmanager
+def _folder(keep: str | None) -> Iterator[Path]:
+    """Yield where recordings go: a folder to keep, or one that is gone afterwards."""
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="memprobe-contrast-") as folder:
+            yield Path(folder)
+        return
+    try:
+        os.makedirs(keep, exist_ok=True)
+    except OSError as error:
+        raise TargetError(
+            f"cannot keep recordings in {keep}",
+            cause=(error.strerror or str(error)).lower(),
+            remedy="name a folder you may write to: --keep DIR",
+            docs=DOCS,
+        ) from error
+    yield Path(keep)
+
+
+def _show(report: ContrastReport, output_format: str, output: str | None) -> None:
+    from memprobe.cli.output import FILE_WIDTH, columns, emit, wants_color, write_file
+    from memprobe.reporters.contrast import render
+
+    if output is not None and output != "-":
+        write_file(output, render(report, output_format, width=FILE_WIDTH))
+        return
+    color = wants_color(sys.stdout)
+    emit(render(report, output_format, width=columns(), color=color))
+
+
+def _tell(text: str) -> None:
+    """Say on a terminal what is running now, in one line that the next one replaces."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        return
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"\r\x1b[K{text[:79]}")
+        sys.stderr.flush()

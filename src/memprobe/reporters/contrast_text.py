@@ -1,0 +1,261 @@
+"""A contrast for a person at a terminal: the answer first, then the numbers side by side."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from memprobe.contrasts import ContrastReport, HolderRow, Life, Measure, Spread, StepRow
+from memprobe.findings import Report
+from memprobe.reporters import text
+from memprobe.reporters.amounts import counted, duration, size
+from memprobe.reporters.contrast import script_report
+from memprobe.reporters.phrases import described, place
+from memprobe.reporters.printable import printable
+from memprobe.reporters.trace import shortened
+
+WIDE = 100
+HOLDERS_SHOWN = 8
+FIXES_SHOWN = 4
+STYLES = {"notebook-keeps": "bold red", "clean": "bold green", "not-compared": "bold yellow"}
+NAMES = {
+    "start-up": "start-up",
+    "wall": "work, wall time",
+    "cpu": "work, CPU time",
+    "peak": "peak RSS",
+    "live": "live at the end",
+    "rss": "RSS at the end",
+    "held": "held after the work",
+    "growth": "live, more per round",
+    "rss-growth": "RSS, more per round",
+}
+Amount = Callable[[float], str]
+
+
+def render(report: ContrastReport, *, width: int = 80, color: bool = False) -> str:
+    """Return ``report`` for ``width`` columns, with ANSI colours where ``color`` is set."""
+    width = max(text.NARROWEST, min(width, text.WIDEST))
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        force_terminal=color,
+        color_system="standard" if color else None,
+        legacy_windows=False,
+        markup=False,
+        highlight=False,
+        emoji=False,
+    )
+    with console.capture() as capture:
+        for part in _parts(report, width):
+            console.print(part)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+
+
+def _parts(report: ContrastReport, width: int) -> Iterator[RenderableType]:
+    verdict = report.contrast.verdict
+    style = "bold red" if verdict.script_leaks else STYLES[verdict.kind]
+    yield Text(printable(verdict.text), style)
+    for position, line in enumerate(verdict.type[:FIXES_SHOWN]):
+        yield Text.assemble(("type  " if not position else "      ", "dim"), text.prose(line, "green"))
+    yield ""
+    yield Text(_what_ran(report), "dim")
+    yield ""
+    yield from _totals(report.contrast.totals, width)
+    yield from _steps(report.contrast.steps, width)
+    yield from _rounds(report)
+    yield from _holders(report.contrast.holders, width)
+    yield from _findings(report, width)
+    yield ""
+    yield from text._cost(report.overhead, width)
+    yield from text._not_measured(report)
+
+
+def _what_ran(report: ContrastReport) -> str:
+    script = report.contrast.script
+    derived = " (derived from it)" if script.derived else ""
+    return (
+        f"{printable(report.recording.program)}: {counted(len(report.contrast.rounds), 'round')} "
+        f"in one kernel; {printable(script.program)}{derived}: "
+        f"{script.processes} fresh {'process' if script.processes == 1 else 'processes'}"
+    )
+
+
+def _table(title: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim not bold")
+    table.add_column(Text(title, "bold not dim"))
+    return table
+
+
+def _totals(measures: dict[str, Measure], width: int) -> Iterator[RenderableType]:
+    table = _table("In total")
+    for title in ("first round", "later rounds", "script", "the notebook"):
+        table.add_column(title, justify="right", overflow="fold")
+    for name, measure in measures.items():
+        table.add_row(NAMES.get(name, name), *_columns(measure))
+    yield table
+
+
+def _columns(measure: Measure) -> list[Text]:
+    show = amount(measure)
+    if measure.name == "held":
+        script = Text("0 B, it has ended")
+    else:
+        script = Text(spread(measure.script, show))
+    first = Text(show(measure.first) if measure.first is not None else "–")
+    return [first, Text(spread(measure.later, show)), script, judged(measure, show)]
+
+
+def amount(measure: Measure) -> Amount:
+    """Return how this quantity is written."""
+    return duration if measure.unit == "seconds" else size
+
+
+def spread(found: Spread | None, show: Amount) -> str:
+    """Return ``1.2 to 1.4 s``, one value where the ends read alike, a dash where unmeasured."""
+    if found is None:
+        return "–"
+    low, high = show(found.low), show(found.high)
+    if low == high:
+        return low
+    if found.low < 0:
+        return f"±{show(max(abs(found.low), abs(found.high)))}"
+    number, unit = low.rsplit(" ", 1)
+    return f"{number} to {high}" if high.endswith(f" {unit}") else f"{low} to {high}"
+
+
+def judged(measure: Measure, show: Amount) -> Text:
+    """Return the difference, or that there is none, or a dash where nothing was compared."""
+    if measure.judgement == "no difference":
+        return Text("no difference", "dim")
+    if measure.difference is None or measure.judgement == "not compared":
+        return Text("not compared" if measure.why else "–", "dim")
+    sign, style = ("+", "bold") if measure.difference > 0 else ("−", "bold")
+    return Text(f"{sign}{show(abs(measure.difference))}", style)
+
+
+def _steps(rows: list[StepRow], width: int) -> Iterator[RenderableType]:
+    if not rows:
+        return
+    shown = ["wall", "peak", "live"] if width < WIDE else ["wall", "cpu", "peak", "live"]
+    table = _table("Step")
+    for name in shown:
+        table.add_column(f"{'CPU' if name == 'cpu' else name}: nb", justify="right", no_wrap=True)
+        table.add_column("script", justify="right", no_wrap=True)
+    for row in rows:
+        cells = [cell for name in shown for cell in _pair(getattr(row, name))]
+        table.add_row(_step_name(row), *cells)
+    yield ""
+    yield table
+    alone = [row.name for row in rows if row.wall.script is None]
+    if alone:
+        yield Text(f"without a counterpart in the script: {', '.join(alone)}", "dim")
+
+
+def _step_name(row: StepRow) -> Text:
+    name = Text(printable(row.name))
+    if row.error:
+        name.append(" failed", "yellow")
+    return name
+
+
+def _pair(measure: Measure) -> list[Text]:
+    """Return both contexts' values, the larger one bold where they differ beyond noise."""
+    show = amount(measure)
+    ours = show(measure.first) if measure.first is not None else "–"
+    theirs = show(measure.script.median) if measure.script is not None else "–"
+    return [
+        Text(ours, "bold" if measure.judgement == "more" else ""),
+        Text(theirs, "bold" if measure.judgement == "less" else ""),
+    ]
+
+
+def _rounds(report: ContrastReport) -> Iterator[RenderableType]:
+    rows = report.contrast.rounds
+    if len(rows) < 2:
+        return
+    table = _table("Round in the kernel")
+    for title in ("wall", "peak", "live", "more", "RSS", "more"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            f"{row.round}" + ("  imports, first use" if row.round == 1 else ""),
+            *(
+                Text(show(value) if value is not None else "–")
+                for show, value in (
+                    (duration, row.wall),
+                    (size, row.peak),
+                    (size, row.live),
+                    (_signed, row.growth),
+                    (size, row.rss),
+                    (_signed, row.rss_growth),
+                )
+            ),
+        )
+    yield ""
+    yield table
+
+
+def _signed(change: float) -> str:
+    return f"{'−' if change < 0 else '+'}{size(abs(change))}"
+
+
+def _holders(rows: list[HolderRow], width: int) -> Iterator[RenderableType]:
+    if not rows:
+        return
+    wide = width >= WIDE
+    table = _table("Who held what")
+    table.add_column("object", overflow="fold")
+    for title in ("bytes", "made", "used", "notebook until", "script until"):
+        right = title == "bytes"
+        table.add_column(title, justify="right" if right else "left", no_wrap=right, overflow="fold")
+    if wide:
+        table.add_column("idle", justify="right")
+    for row in rows[:HOLDERS_SHOWN]:
+        table.add_row(*_holder(row, wide))
+    yield ""
+    yield table
+    if len(rows) > HOLDERS_SHOWN:
+        yield Text(f"and {counted(len(rows) - HOLDERS_SHOWN, 'smaller holder')}", "dim")
+
+
+def _holder(row: HolderRow, wide: bool) -> list[Text]:
+    kind = printable(row.object.type)
+    life = row.notebook or row.script
+    assert life is not None
+    cells = [
+        Text(shortened(printable(row.name), 28 if wide else 14)),
+        Text(" ".join(filter(None, [kind if wide else kind.rpartition(".")[2],
+                                    described(row.object) if wide else ""]))),
+        Text(size(life.bytes), "bold"),
+        Text(place(life.created, brief=True) or "–"),
+        Text(life.last_used or "–"),
+        Text(_until(row.notebook)),
+        Text(_until(row.script)),
+    ]  # fmt: skip
+    return [*cells, Text(duration(life.idle) if life.idle is not None else "–")] if wide else cells
+
+
+def _until(life: Life | None) -> str:
+    return printable(life.until) if life is not None else "never there"
+
+
+def _findings(report: ContrastReport, width: int) -> Iterator[RenderableType]:
+    sides: list[Report] = [report, script_report(report)]
+    for side in sides:
+        if not side.findings:
+            continue
+        where = "notebook" if side.recording.context == "notebook" else "script"
+        yield ""
+        yield Text(f"Findings in the {where}", "bold underline")
+        for finding in side.findings:
+            yield ""
+            yield from text._finding(finding, side, width)
+    left = report.contrast.script.left
+    if left:
+        yield ""
+        yield Padding(Text(f"left behind by the script: {', '.join(map(printable, left))}"), 0)
