@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from memprobe.analysis.describe import finding, ordered
-from memprobe.analysis.evidence import NAMESPACE, Evidence, State
+from memprobe.analysis.evidence import NAMESPACE, Evidence
 from memprobe.analysis.frames import alike, is_frame
-from memprobe.analysis.retention import Bundle, bundle_around
+from memprobe.analysis.left_names import bundles_of
+from memprobe.analysis.retention import Bundle
 from memprobe.analysis.versions import Versions
 from memprobe.detectors.letting_go import deletions, display_deletions
 from memprobe.findings import Finding
@@ -69,17 +70,8 @@ class ShadowCopies:
             return
         for chain in _chains(evidence, evidence.snapshot):
             wanted = {holder.id for frame in chain[:-1] for holder in frame.holders}
-            for bundle in evidence.reclaimable:
-                members = {holder.id for holder in bundle.holders}
-                if members & wanted:
-                    wanted -= members
-                    yield self._finding(evidence, bundle, chain)
-            left = bundle_around(
-                evidence.snapshot, wanted,
-                lambda holder, group: evidence.state(holder, group) in (State.STALE, State.LEFT),
-            )  # fmt: skip
-            if left is not None and left.exclusive >= evidence.config.min_bytes:
-                yield self._finding(evidence, left, chain)
+            for bundle in bundles_of(evidence, wanted):
+                yield self._finding(evidence, bundle, chain)
 
     def _finding(self, evidence: Evidence, bundle: Bundle, chain: list[_Frame]) -> Finding:
         names = [holder for holder in ordered(bundle.holders) if holder.root == NAMESPACE]
