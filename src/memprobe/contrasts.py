@@ -150,4 +150,7 @@ class ContrastReport(Report, kw_only=True):
     @property
     def fails(self) -> bool:
         """Whether a gate fails: a finding in either context does."""
-        return any(one.fails for one in (*self.findings, *self.contrast.script.findings))
+        script = self.contrast.script
+        return bool(script.left) or any(
+            one.fails for one in (*self.findings, *script.findings)
+        )

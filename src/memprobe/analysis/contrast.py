@@ -109,6 +109,7 @@ def _findings(ours: Side, evidence: ContrastEvidence, config: Config) -> list[Fi
     all_rounds = gather(ours.recording, config)
     grown = [one for one in run(all_rounds) if one.growth is not None]
     for one in [*_tax(replace(all_rounds, contrast=evidence), config), *grown]:
+        _count_by_position(one, ours)
         _join(left, one)
     number_duplicates(left)
     return sorted(left, key=lambda one: (not one.fails, -one.exclusive_bytes))
@@ -119,6 +120,14 @@ def _tax(evidence: object, config: Config) -> list[Finding]:
     if not any(rule.code == NotebookTax.code for rule in rules):
         return []
     return list(NotebookTax().growing(evidence))  # type: ignore[arg-type]
+
+
+def _count_by_position(one: Finding, ours: Side) -> None:
+    """Give cells the numbers they have in the notebook, not those of the last round."""
+    positions = {step.count: step.cell for each in ours.rounds for step in each.steps}
+    for place in (one.created, one.last_used):
+        if place is not None and place.cell in positions:
+            place.cell = positions[place.cell]
 
 
 def _join(found: list[Finding], grown: Finding) -> None:

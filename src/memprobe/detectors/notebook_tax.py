@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 from memprobe.analysis.describe import finding, ordered
 from memprobe.analysis.evidence import NAMESPACE, OUTPUT, TRACEBACK, Evidence
-from memprobe.analysis.retention import Bundle, bundles
+from memprobe.analysis.retention import Bundle
 from memprobe.analysis.round_growth import Naming
 from memprobe.contrasts import RoundGrowth
 from memprobe.detectors.letting_go import assignments, deletions, display_deletions
 from memprobe.findings import Finding, Growth
+from memprobe.recording.schema import Snapshot
 from memprobe.reporters.amounts import size
 
 
@@ -38,7 +39,7 @@ class NotebookTax:
     ## Use instead
     ```python
     daily = pd.read_parquet(today())
-    daily.head()                     # a few rows are kept, not the frame
+    daily.head().copy()              # a few rows are kept; without copy, all they are a view of
     history = [daily]                # begins anew in every round
     ```
     Or run the work as a script: `memprobe contrast` writes one with `--keep`.
@@ -83,15 +84,8 @@ class NotebookTax:
         if evidence.snapshot is None or growth.rounds < evidence.config.growth_rounds:
             return
         assert evidence.contrast is not None
-        name = evidence.contrast.naming
-        wanted = set(growth.names)
-        found = bundles(
-            evidence.snapshot,
-            lambda holder, group: name(holder) in wanted,
-            evidence.config.min_bytes,
-        )
-        # Equal references of several rounds are one leak.
-        for bundle in _together(found, name, wanted):
+        bundle = _of_all_rounds(evidence.snapshot, evidence.contrast.naming, set(growth.names))
+        if bundle is not None and bundle.exclusive >= evidence.config.min_bytes:
             yield self._grown(evidence, bundle, growth)
 
     def _grown(self, evidence: Evidence, bundle: Bundle, growth: RoundGrowth) -> Finding:
@@ -109,21 +103,21 @@ class NotebookTax:
         return made
 
 
-def _together(found: list[Bundle], name: Naming, wanted: set[str]) -> list[Bundle]:
-    """Return the bundles of one growing set as one."""
-    if len(found) < 2:
-        return found
-    groups = tuple(group for bundle in found for group in bundle.groups)
-    return [
-        Bundle(
-            holders=tuple(holder for bundle in found for holder in bundle.holders),
-            groups=tuple(sorted(groups, key=lambda group: -group.bytes)),
-            exclusive=sum(bundle.exclusive for bundle in found),
-            low=sum(bundle.low for bundle in found),
-            high=sum(bundle.high for bundle in found),
-            shared=max(bundle.shared for bundle in found),
-        )
-    ]
+def _of_all_rounds(snapshot: Snapshot, name: Naming, wanted: set[str]) -> Bundle | None:
+    """Return the references that all rounds left behind as one bundle: together they grow."""
+    members = {holder.id: holder for holder in snapshot.holders if name(holder) in wanted}
+    groups = [one for one in snapshot.groups if members.keys() >= set(one.holders)]
+    if not groups:
+        return None
+    used = {number for group in groups for number in group.holders}
+    return Bundle(
+        holders=tuple(members[number] for number in sorted(used)),
+        groups=tuple(sorted(groups, key=lambda group: -group.bytes)),
+        exclusive=sum(group.bytes for group in groups),
+        low=sum(group.bytes if group.low is None else group.low for group in groups),
+        high=sum(group.bytes if group.high is None else group.high for group in groups),
+        shared=0,
+    )
 
 
 def _keeper(bundle: Bundle) -> str:

@@ -25,14 +25,14 @@ FIXES_SHOWN = 4
 STYLES = {"notebook-keeps": "bold red", "clean": "bold green", "not-compared": "bold yellow"}
 NAMES = {
     "start-up": "start-up",
-    "wall": "work, wall time",
-    "cpu": "work, CPU time",
+    "wall": "wall time",
+    "cpu": "CPU time",
     "peak": "peak RSS",
     "live": "live at the end",
     "rss": "RSS at the end",
-    "held": "held after the work",
-    "growth": "live, more per round",
-    "rss-growth": "RSS, more per round",
+    "held": "held after it",
+    "growth": "live, per round",
+    "rss-growth": "RSS, per round",
 }
 Amount = Callable[[float], str]
 
@@ -103,7 +103,7 @@ def _totals(measures: dict[str, Measure], width: int) -> Iterator[RenderableType
 def _columns(measure: Measure) -> list[Text]:
     show = amount(measure)
     if measure.name == "held":
-        script = Text("0 B, it has ended")
+        script = Text("0 B")
     else:
         script = Text(spread(measure.script, show))
     first = Text(show(measure.first) if measure.first is not None else "–")
@@ -112,11 +112,15 @@ def _columns(measure: Measure) -> list[Text]:
 
 def amount(measure: Measure) -> Amount:
     """Return how this quantity is written."""
-    return duration if measure.unit == "seconds" else size
+    return _time if measure.unit == "seconds" else size
+
+
+def _time(seconds: float) -> str:
+    return duration(seconds) if seconds >= 0.00095 else "<1 ms"
 
 
 def spread(found: Spread | None, show: Amount) -> str:
-    """Return ``1.2 to 1.4 s``, one value where the ends read alike, a dash where unmeasured."""
+    """Return ``1.2–1.4 s``, one value where the ends read alike, a dash where unmeasured."""
     if found is None:
         return "–"
     low, high = show(found.low), show(found.high)
@@ -125,7 +129,7 @@ def spread(found: Spread | None, show: Amount) -> str:
     if found.low < 0:
         return f"±{show(max(abs(found.low), abs(found.high)))}"
     number, unit = low.rsplit(" ", 1)
-    return f"{number} to {high}" if high.endswith(f" {unit}") else f"{low} to {high}"
+    return f"{number}–{high}" if high.endswith(f" {unit}") else f"{low} – {high}"
 
 
 def judged(measure: Measure, show: Amount) -> Text:
@@ -144,13 +148,15 @@ def _steps(rows: list[StepRow], width: int) -> Iterator[RenderableType]:
     shown = ["wall", "peak", "live"] if width < WIDE else ["wall", "cpu", "peak", "live"]
     table = _table("Step")
     for name in shown:
-        table.add_column(f"{'CPU' if name == 'cpu' else name}: nb", justify="right", no_wrap=True)
-        table.add_column("script", justify="right", no_wrap=True)
+        title = "CPU" if name == "cpu" else name
+        table.add_column(f"{title}\nnotebook", justify="right", no_wrap=True)
+        table.add_column("\nscript", justify="right", no_wrap=True)
     for row in rows:
         cells = [cell for name in shown for cell in _pair(getattr(row, name))]
         table.add_row(_step_name(row), *cells)
     yield ""
     yield table
+    yield Text("≈ no difference beyond the noise from run to run", "dim")
     alone = [row.name for row in rows if row.wall.script is None]
     if alone:
         yield Text(f"without a counterpart in the script: {', '.join(alone)}", "dim")
@@ -168,6 +174,8 @@ def _pair(measure: Measure) -> list[Text]:
     show = amount(measure)
     ours = show(measure.first) if measure.first is not None else "–"
     theirs = show(measure.script.median) if measure.script is not None else "–"
+    if measure.judgement == "no difference":
+        theirs = f"≈ {theirs}"
     return [
         Text(ours, "bold" if measure.judgement == "more" else ""),
         Text(theirs, "bold" if measure.judgement == "less" else ""),
@@ -178,12 +186,12 @@ def _rounds(report: ContrastReport) -> Iterator[RenderableType]:
     rows = report.contrast.rounds
     if len(rows) < 2:
         return
-    table = _table("Round in the kernel")
+    table = _table("In the kernel")
     for title in ("wall", "peak", "live", "more", "RSS", "more"):
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
-            f"{row.round}" + ("  imports, first use" if row.round == 1 else ""),
+            f"round {row.round}",
             *(
                 Text(show(value) if value is not None else "–")
                 for show, value in (
@@ -198,6 +206,7 @@ def _rounds(report: ContrastReport) -> Iterator[RenderableType]:
         )
     yield ""
     yield table
+    yield Text("round 1 has imports and first use in it: growth is what later rounds add", "dim")
 
 
 def _signed(change: float) -> str:

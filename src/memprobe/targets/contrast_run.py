@@ -16,6 +16,7 @@ from typing import Any
 from memprobe.errors import MemprobeError, TargetError
 from memprobe.recording.naming import free, part_of_name
 from memprobe.recording.writer import RecordingWriter
+from memprobe.targets import left_behind
 from memprobe.targets.alignment import align
 from memprobe.targets.command import Command, check_readable
 from memprobe.targets.derived_script import Script, cells_of, derive
@@ -112,6 +113,7 @@ def _run_script(
     path = runs.script.absolute()
     writer = _writer(folder, f"{part_of_name(path.name)}-script-{number}")
     config = {**options, "max_pause": 60.0, "peak_reset": True, "steps": _steps(plan, runs, notebook)}
+    before = left_behind.segments()
     with tempfile.TemporaryFile() as errors:
         streams = {
             "cwd": notebook.absolute().parent,
@@ -130,6 +132,7 @@ def _run_script(
     if outcome.trouble:
         runs.notes.append((f"the inside of {path.name}", outcome.trouble))
     runs.scripts.append(outcome.path)
+    runs.left = left_behind.by(outcome.path, before, runs.left if number > 1 else None)
 
 
 def _command(path: Path, plan: Script) -> Command:
