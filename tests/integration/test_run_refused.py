@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,57 @@ def test_check_takes_the_targets_status_first(tmp_path: Path) -> None:
 def test_check_passes_where_nothing_is_found(tmp_path: Path) -> None:
     line = memprobe_run(tmp_path / "c.memprobe", NEVER, "none", options=("-q", "--check"))
     assert behave(line, env=bare_environment(), cwd=tmp_path).status == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--select", "MP999"), "there is no rule MP999"),
+        (("--ignore", "output-histery"), "there is no rule output-histery"),
+        (("--baseline", "none.json"), "cannot use none.json as a baseline"),
+    ],
+)
+def test_a_gate_that_cannot_judge_is_refused_before_the_program_runs(
+    options: tuple[str, str], said: str, tmp_path: Path
+) -> None:
+    line = memprobe_run(tmp_path / "c.memprobe", NEVER, "none", options=("--check", *options))
+    seen = behave(line, env=bare_environment(), cwd=tmp_path)
+    assert (seen.status, seen.stdout) == (2, "")
+    assert f"error: {said}" in seen.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+LEAVES_A_TRACEBACK = """
+import sys
+def work():
+    table = bytearray(30_000_000)
+    raise ValueError
+try:
+    work()
+except ValueError as error:
+    kept = error
+"""
+
+
+def test_check_judges_by_the_chosen_rules_and_what_is_known(tmp_path: Path) -> None:
+    script, known = tmp_path / "job.py", tmp_path / "known.json"
+    script.write_text(LEAVES_A_TRACEBACK)
+
+    def status(*options: str) -> int:
+        line = memprobe_run(
+            tmp_path / "c.memprobe", str(script), options=("--force", "--check", *options)
+        )
+        return behave(line, env=bare_environment(), cwd=tmp_path).status
+
+    assert status() == 1
+    assert status("--select", "MP2") == 0
+    assert status("--ignore", "traceback-retained") == 0
+    report = [sys.executable, "-m", "memprobe", "report", "c.memprobe", "--output-format", "json"]
+    written = behave(
+        [*report, "-o", str(known), "--exit-zero"], env=bare_environment(), cwd=tmp_path
+    )
+    assert written.status == 0
+    assert status("--baseline", str(known)) == 0
 
 
 def test_options_after_the_target_are_the_targets(tmp_path: Path) -> None:

@@ -102,3 +102,16 @@ def test_the_picture_refers_to_nothing_outside_itself() -> None:
     assert addresses == {"http://www.w3.org/2000/svg"}
     assert "@import" not in picture
     assert "url(http" not in picture
+
+
+def test_the_workflow_in_the_page_about_ci_is_yaml_with_steps_that_run() -> None:
+    yaml = pytest.importorskip("yaml")
+    (text,) = re.findall(r"```yaml\n(.*?)```", (DOCS / "ci.md").read_text(), re.S)
+    workflow = yaml.safe_load(text)
+    assert workflow[True] == "pull_request"  # YAML 1.1 reads the key `on` as true
+    steps = workflow["jobs"]["memory"]["steps"]
+    assert all(("uses" in step) != ("run" in step) for step in steps)
+    lines = [step["run"].split() for step in steps if step.get("run", "").startswith("memprobe ")]
+    assert len(lines) == 2
+    for _, verb, *words in lines:
+        assert {word for word in words if word.startswith("-")} <= options(verb)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from memprobe.cli.rules import known_before, rule_options
+
 if TYPE_CHECKING:
     from memprobe.recording.schema import Record
     from memprobe.targets.contexts import KernelContext
@@ -35,6 +37,7 @@ POLL = 0.2  # seconds between two looks at the spool
     metavar="SECONDS",
     help="How long to wait for the kernel's answer.",
 )
+@rule_options
 @click.option(
     "--output-format",
     "form",
@@ -45,7 +48,8 @@ POLL = 0.2  # seconds between two looks at the spool
 @click.option("-q", "--quiet", is_flag=True, help="No progress, only the report.")
 def command(
     target: str | None, output: Path | None, force: bool, duration: float | None,
-    interval: str | None, max_pause: str | None, timeout: float, form: str, quiet: bool,
+    interval: str | None, max_pause: str | None, timeout: float,
+    select: str | None, ignore: str | None, baseline: str | None, form: str, quiet: bool,
 ) -> int:  # fmt: skip
     """Put the probe into a running notebook, from outside, also while a cell runs.
 
@@ -59,7 +63,8 @@ def command(
     from memprobe.targets import discovery
     from memprobe.targets.kernel import AttachOptions, attach
 
-    settings = config.load(interval=interval, max_pause=max_pause)
+    settings = config.load(interval=interval, max_pause=max_pause, select=select, ignore=ignore)
+    known = known_before(settings, baseline)
     context = discovery.resolve(target)
     path = output or free(default_path(_name(context), context.pid))
     options = AttachOptions(
@@ -70,7 +75,7 @@ def command(
     assert context.connection_file is not None
     attachment = attach(context.connection_file, context.pid, options)
     _follow(attachment, _welcome(context, attachment, duration), duration, quiet)
-    verdict = judge([str(path)], settings)
+    verdict = judge([str(path)], settings, known)
     if verdict.reports:
         verdict.show(form)
     _say(quiet, f"recording: {path}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from memprobe.cli.rules import known_before, rule_options
 from memprobe.reporters import FORMATS
 
 FOUND = 1
@@ -13,9 +14,7 @@ FOUND = 1
 @click.argument("recordings", nargs=-1, required=True, metavar="RECORDING...")
 @click.option("--output-format", type=click.Choice(FORMATS), default="text", show_default=True)
 @click.option("-o", "--output", metavar="FILE", help="Write there instead of to stdout.")
-@click.option("--select", metavar="RULES", help="Only these rules: codes, prefixes or names.")
-@click.option("--ignore", metavar="RULES", help="Leave these rules out.")
-@click.option("--baseline", metavar="FILE", help="A JSON report whose findings are known.")
+@rule_options
 @click.option("--holders", is_flag=True, help="Only show who holds what; judge nothing.")
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 even if something was found.")
 def command(
@@ -34,11 +33,10 @@ def command(
     was measured.
     """
     from memprobe import config
-    from memprobe.cli.baseline import known_fingerprints
     from memprobe.cli.judge import judge
 
     settings = config.load(select=select, ignore=ignore)
-    known = known_fingerprints(baseline) if baseline else frozenset()
+    known = known_before(settings, baseline)
     verdict = judge(recordings, settings, known)
     if holders:
         verdict.show_holders(output_format, output)

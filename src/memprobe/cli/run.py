@@ -6,11 +6,13 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from memprobe.cli.rules import known_before, rule_options
 from memprobe.reporters import FORMATS
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ class TargetCommand(click.Command):
     "--max-pause", metavar="SECONDS", help="Longest stop for a snapshot.  [default: 0.25]"
 )
 @click.option("--check", is_flag=True, help="Exit with 1 if something was found, 5 if unmeasured.")
+@rule_options
 @click.option("--output-format", type=click.Choice(FORMATS), default="text", show_default=True)
 @click.option("-q", "--quiet", is_flag=True, help="Print no report.")
 @click.argument("target", nargs=-1, type=click.UNPROCESSED, metavar="TARGET [ARGS]...")
@@ -65,6 +68,9 @@ def command(
     interval: str | None,
     max_pause: str | None,
     check: bool,
+    select: str | None,
+    ignore: str | None,
+    baseline: str | None,
     output_format: str,
     quiet: bool,
     target: tuple[str, ...],
@@ -77,11 +83,13 @@ def command(
     """
     from memprobe import config
 
-    settings = config.load(interval=interval, max_pause=max_pause)
+    settings = config.load(interval=interval, max_pause=max_pause, select=select, ignore=ignore)
+    known = known_before(settings, baseline)
     outcome = _run(target, output, force, settings)
     _tell(outcome)
     # Without --check nothing that happens from here on may change the target's status.
-    return _report(outcome, settings, output_format, quiet=quiet, check=check)
+    judged = partial(_judged, outcome, settings, known, output_format, quiet=quiet)
+    return _report(outcome, judged, quiet=quiet, check=check)
 
 
 def _run(target: tuple[str, ...], output: str | None, force: bool, settings: Config) -> Outcome:
@@ -143,15 +151,13 @@ def _say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
-def _report(
-    outcome: Outcome, settings: Config, output_format: str, *, quiet: bool, check: bool
-) -> int:
+def _report(outcome: Outcome, judged: Callable[[], int], *, quiet: bool, check: bool) -> int:
     from memprobe.errors import MemprobeError
 
     if quiet and not check:
         return outcome.status
     try:
-        verdict = _judged(outcome, settings, output_format, quiet=quiet)
+        verdict = judged()
     except MemprobeError as error:
         from memprobe.cli.failure import print_error
 
@@ -168,10 +174,12 @@ def _report(
     return outcome.status or (verdict if check else 0)
 
 
-def _judged(outcome: Outcome, settings: Config, output_format: str, *, quiet: bool) -> int:
+def _judged(
+    outcome: Outcome, settings: Config, known: frozenset[str], output_format: str, *, quiet: bool
+) -> int:
     from memprobe.cli.judge import judge
 
-    verdict = judge([str(outcome.path)], settings)
+    verdict = judge([str(outcome.path)], settings, known)
     if not quiet and verdict.reports:
         verdict.show(output_format, to_stderr=True)
         if output_format == "text":
