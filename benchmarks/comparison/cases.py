@@ -55,4 +55,6 @@ def case(name: str, about: str, kind: str, cells: tuple[int, ...] = ()) -> Case:
     scenario = labelled.load(labelled.FOLDER / name)
     (expected,) = scenario.expected
     (program,) = (path for path in scenario.folder.iterdir() if path.stem == "leaky")
-    return Case(name, about, program, kind, expected.holders, expected.bytes, cells)
+    # IPython's own second copy of `_4` has no other name and goes together with it.
+    holders = tuple(one for one in expected.holders if "user_ns_hidden" not in one)
+    return Case(name, about, program, kind, holders, expected.bytes, cells)

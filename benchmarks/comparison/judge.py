@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .cases import Case
 
@@ -38,7 +38,6 @@ class Said:
     of: int  # how many there are
     bytes: bool
     cell: bool | None  # None: the program has no cells
-    other: tuple[str, ...] = field(default=())  # names of the program that are not the holder
 
 
 def said(

@@ -1,0 +1,135 @@
+"""The tools of the comparison, and what each is asked at the end of a notebook, as its docs say.
+
+``before`` runs ahead of the first cell, ``after`` behind the last one, both in the notebook's own
+kernel, the way a user would type them there but without an execution count. ``{type}`` is the
+leaked object's type and ``{short}`` that without its module: some tools explain the objects of a
+type one asks about, and are told the right one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LARGEST = 3  # objects of the type that are explained
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One tool and how it is driven."""
+
+    name: str
+    made_for: str
+    asked: str  # the documented calls, for the page
+    told: str  # what it is told beforehand
+    stops: str  # whether the program waits while it works
+    before: str = ""
+    after: str = ""
+    around: str = ""  # the command that runs the kernel's own module
+
+
+GUPPY = Tool(
+    name="guppy3",
+    made_for="looking into a live heap, interactively",
+    asked="`setrelheap()` first; `heap()`, `.byrcs`; `.byid`, `.sp`, `.rp` of the largest kind",
+    told="nothing",
+    stops="yes",
+    before="from guppy import hpy\nhp = hpy()\nhp.setrelheap()",
+    after="""
+heap = hp.heap()
+print(heap)
+print(heap.byrcs)
+largest = heap[0].byid[0]
+print(largest)
+print(largest.sp)
+print(largest.rp)
+""",
+)
+
+OBJGRAPH = Tool(
+    name="objgraph",
+    made_for="drawing what refers to an object",
+    asked="`show_growth()` first and last; `show_most_common_types()`; `by_type(T)`, "
+    "`find_backref_chain` and `show_chain` with sizes",
+    told="the type",
+    stops="yes",
+    before="import objgraph\nobjgraph.show_growth(limit=1)",
+    after=f"""
+import sys
+objgraph.show_growth(limit=12)
+objgraph.show_most_common_types(limit=12)
+for found in sorted(objgraph.by_type('{{short}}'), key=sys.getsizeof)[-{LARGEST}:]:
+    chain = objgraph.find_backref_chain(found, objgraph.is_proper_module)
+    objgraph.show_chain(chain, output=sys.stdout, extra_info=sys.getsizeof)
+""",
+)
+
+PYMPLER = Tool(
+    name="pympler",
+    made_for="sizes of objects, and their growth by type",
+    asked="`SummaryTracker` around it; `muppy` with `summary`; `asizeof` and `refbrowser` of the "
+    "largest object of the type",
+    told="the type",
+    stops="yes",
+    before="from pympler.tracker import SummaryTracker\ntracker = SummaryTracker()",
+    after="""
+import importlib
+from pympler import asizeof, muppy, refbrowser, summary
+tracker.print_diff()
+everything = muppy.get_objects()
+summary.print_(summary.summarize(everything))
+kind = getattr(importlib.import_module('{type}'.rpartition('.')[0]), '{short}')
+largest = muppy.sort(muppy.filter(everything, Type=kind))[-1]
+print(asizeof.asized(largest, detail=1).format())
+refbrowser.ConsoleBrowser(largest, maxdepth=3).print_tree()
+""",
+)
+
+LEAK_HUNTER = Tool(
+    name="python-leak-hunter",
+    made_for="growth per call in services, and a test against it",
+    asked="`why_alive(T)`; `measure_growth` wants a unit of work to repeat, which these notebooks "
+    "do not have",
+    told="the type",
+    stops="yes",
+    after="from leak_hunter import why_alive\nprint(why_alive('{type}').format())",
+)
+
+MEMALOT = Tool(
+    name="memalot",
+    made_for="objects that outlive their time, in tests and development",
+    asked="`start_leak_monitoring(max_object_lifetime=2, included_type_names={T}, "
+    "compute_size_in_leak_summary=True)`, at most 20 s for an object's referrers, then 2 minutes "
+    "for its first full report",
+    told="the type",
+    stops="slowed down: it works on a thread",
+    before="""
+import memalot, time
+memalot_says = []
+monitor = memalot.start_leak_monitoring(
+    max_object_lifetime=2.0, included_type_names={{'{short}'}}, output_func=memalot_says.append,
+    save_reports=False, compute_size_in_leak_summary=True, referrers_search_timeout=20.0)
+time.sleep(4)
+""",
+    after="""
+import time
+until = time.monotonic() + 120
+while time.monotonic() < until and 'iteration 2 of' not in ''.join(memalot_says):
+    time.sleep(0.5)
+    if ''.join(memalot_says).count('End of Memalot Report') > 1:
+        break
+monitor.stop()
+print('\\n'.join(memalot_says))
+""",
+)
+
+MEMRAY = Tool(
+    name="memray",
+    made_for="where memory was allocated, natively too",
+    asked="the kernel under `memray run --trace-python-allocators`; "
+    "`memray transform csv --leaks`, the 20 largest rows",
+    told="to be there from the start",
+    stops="no, slowed down",
+    around="memray run --quiet --force --trace-python-allocators --output {output}",
+)
+
+TOOLS = (MEMRAY, GUPPY, OBJGRAPH, PYMPLER, LEAK_HUNTER, MEMALOT)
