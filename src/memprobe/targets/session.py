@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from memprobe.errors import TargetError
+from memprobe.targets import left_behind
 
 DEFAULTS: dict[str, Any] = {
     "context": "script",
@@ -55,14 +56,17 @@ class SessionFolder:
         ``config`` holds the keys of ``DEFAULTS``; ``session`` and ``folder`` are filled in here.
         Raises ``TargetError`` where no private folder can be had.
         """
+        base = _base()
+        left_behind.sweep(base)
         session = secrets.token_hex(8)
-        path = _base() / session
+        path = base / session
         full = {**DEFAULTS, **config, "session": session, "folder": str(path)}
         try:
             path.mkdir(mode=0o700)
             for name in FIFOS:
                 os.mkfifo(path / name, 0o600)
             _write_private(path / "config.json", json.dumps(full).encode())
+            _write_private(path / left_behind.HOST, left_behind.host_line().encode())
         except OSError as error:
             shutil.rmtree(path, ignore_errors=True)
             raise _refused(path, (error.strerror or str(error)).lower()) from error
