@@ -11,7 +11,11 @@ import ast
 import sys
 from collections.abc import Iterable, Iterator
 
-from . import roots
+from . import roots, sizes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MOST_FILES = 100
 LONGEST_SOURCE = 512 * 1024  # bytes of one file
@@ -182,13 +186,21 @@ def named(exprs: Iterable[str], names: set[str]) -> list[str]:
     return sorted(expr for expr in exprs if expr.rpartition(".")[2] in names)
 
 
+def _path(names: dict[str, Any]) -> str | None:
+    """Return a module's file; of the main program it is gone from the names when it has run."""
+    path = names.get("__file__")
+    if path is None:
+        path = (sizes.instance_dict(names.get("__loader__")) or {}).get("path")
+    return path if type(path) is str else None
+
+
 def _sources() -> Iterator[bytes]:
     main = sys.modules.get("__main__")
     spaces = [vars(main)] if main is not None else []
     spaces += [names for _, names in roots.user_modules(set())]
     for names in spaces[:MOST_FILES]:
-        path = names.get("__file__")
-        if type(path) is not str or not path.endswith(".py"):
+        path = _path(names)
+        if path is None or not path.endswith(".py"):
             continue
         try:
             with open(path, "rb") as file:

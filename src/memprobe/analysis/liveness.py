@@ -34,6 +34,7 @@ class CellRun:
     lengths: dict[str, int] = field(default_factory=dict)  # what the run changed: expr → items
     advanced: set[str] = field(default_factory=set)  # iterators and counters that went on
     rss: int | None = None  # at its end
+    rss_before: int | None = None
 
     @property
     def running(self) -> bool:
@@ -123,6 +124,7 @@ def _opened(marker: Marker, order: int) -> CellRun:
         observed=marker.phase != "replay",
     )
     _learn(run, marker)
+    run.rss_before = marker.rss if marker.phase == "start" else None
     if marker.phase != "start":
         run.ended = marker.t
     return run

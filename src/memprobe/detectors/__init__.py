@@ -9,21 +9,27 @@ from __future__ import annotations
 from memprobe.analysis.evidence import Evidence
 from memprobe.detectors.base import Detector
 from memprobe.detectors.collected_frame import CollectedFrame
+from memprobe.detectors.growing_container import GrowingContainer
 from memprobe.detectors.lifetime_tax import LifetimeTax
 from memprobe.detectors.notebook_tax import NotebookTax
 from memprobe.detectors.output_history import OutputHistory
+from memprobe.detectors.rerun_growth import RerunGrowth
 from memprobe.detectors.selection import chosen
 from memprobe.detectors.shadow_copies import ShadowCopies
 from memprobe.detectors.stale_variable import StaleVariable
 from memprobe.detectors.traceback_retained import TracebackRetained
+from memprobe.detectors.unbounded_cache import UnboundedCache
 from memprobe.detectors.view_pins_base import ViewPinsBase
 from memprobe.findings import Finding, number_duplicates
 
 DETECTORS: tuple[Detector, ...] = (
+    GrowingContainer(),
+    UnboundedCache(),
     TracebackRetained(),
     OutputHistory(),
     StaleVariable(),
     ShadowCopies(),
+    RerunGrowth(),
     ViewPinsBase(),
     CollectedFrame(),
     NotebookTax(),
@@ -53,5 +59,13 @@ def run(evidence: Evidence) -> list[Finding]:
 
 
 def _same_holder(one: Finding, other: Finding) -> bool:
-    exprs = {holding.expr for holding in one.holders}
-    return not exprs.isdisjoint(holding.expr for holding in other.holders)
+    return any(
+        _lies_in(mine.expr, theirs.expr) or _lies_in(theirs.expr, mine.expr)
+        for mine in one.holders
+        for theirs in other.holders
+    )
+
+
+def _lies_in(inner: str, outer: str) -> bool:
+    """Whether ``inner`` is ``outer`` or an attribute of it: ``store.frames`` lies in ``store``."""
+    return inner == outer or inner.startswith(f"{outer}.")
