@@ -49,10 +49,12 @@ def contrast(
     evidence = _evidence(ours, theirs)
     findings = _findings(ours, evidence, config)
     first = gather(cut(notebook, ours.first.ended), config)
+    measures = totals(ours, theirs)
+    program = whole.recording.program
     found = Contrast(
-        verdict=verdict(whole.recording.program, findings, script, ours),
+        verdict=verdict(program, findings, script, ours, measures["live"]),
         steps=step_rows(ours, theirs),
-        totals=totals(ours, theirs),
+        totals=measures,
         rounds=round_rows(ours),
         growth=list(evidence.growth),
         holders=list(evidence.holders),

@@ -77,6 +77,7 @@ class Side:
     recording: Recording
     rounds: list[Round]
     start_up: float | None
+    base: int | None = None  # RSS before the first step
 
     @property
     def first(self) -> Round:
@@ -98,7 +99,9 @@ def side(recording: Recording) -> Side:
     notebook = recording.header.context == "notebook"
     rounds = list(_rounds(markers, notebook)) or [Round(1)]
     _give_snapshots(rounds, recording)
-    return Side(recording, rounds, start_up)
+    begins = (one for one in markers if one.phase == "start" and _is_step(one, notebook))
+    first = next(begins, None)
+    return Side(recording, rounds, start_up, first.rss if first is not None else None)
 
 
 def cut(recording: Recording, ended: int | None) -> Recording:

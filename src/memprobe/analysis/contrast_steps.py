@@ -102,6 +102,7 @@ def totals(notebook: Side, scripts: Sequence[Side]) -> dict[str, Measure]:
     found = [
         measure("start-up", "seconds", notebook.start_up, [], [s.start_up for s in scripts],
                 "not recorded" if notebook.start_up is None else why),
+        measure("base", "bytes", notebook.base, [], [side.base for side in scripts], why),
         measure("wall", "seconds", first.wall(), [one.wall() for one in later],
                 [_wall(side) for side in scripts], why),
         measure("cpu", "seconds", first.cpu(), [one.cpu() for one in later],

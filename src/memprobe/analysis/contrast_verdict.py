@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from memprobe.analysis.contrast_side import Side
-from memprobe.contrasts import ScriptSide, Verdict
+from memprobe.contrasts import Measure, ScriptSide, Verdict
 from memprobe.findings import Finding
-from memprobe.reporters.amounts import size
+from memprobe.reporters.amounts import counted, size
 
 SHOWN = 3
 TAX = "MP601"
 
 
-def verdict(program: str, findings: list[Finding], script: ScriptSide, notebook: Side) -> Verdict:
-    """Return the verdict; ``findings`` are the notebook's."""
+def verdict(
+    program: str, findings: list[Finding], script: ScriptSide, notebook: Side,
+    live: Measure,
+) -> Verdict:  # fmt: skip
+    """Return the verdict; ``findings`` are the notebook's, ``live`` what both hold at the end."""
     tax = [one for one in findings if one.fails and TAX in (one.code, *one.also)]
     left = [one for one in tax if one.code != TAX or one.growth is None]
     sentences = []
@@ -24,7 +27,8 @@ def verdict(program: str, findings: list[Finding], script: ScriptSide, notebook:
     leaks = [one for one in script.findings if one.fails]
     unread = not notebook.first.steps or notebook.first.last_snapshot() is None
     if not tax:
-        sentences.append(_unread(program) if unread else _clean(program, findings, script))
+        sentences.append(_unread(program) if unread else _clean(program, findings, script, live))
+    sentences += _stopped(notebook)
     if leaks or script.left:
         sentences.append(_script_leaks(script, leaks))
     kind = "notebook-keeps" if tax else "not-compared" if unread else "clean"
@@ -55,19 +59,26 @@ def _growth(program: str, growing: list[Finding], script: ScriptSide, *, also: b
     )
 
 
-def _clean(program: str, findings: list[Finding], script: ScriptSide) -> str:
+def _clean(program: str, findings: list[Finding], script: ScriptSide, live: Measure) -> str:
     advice = sum(not one.fails for one in findings)
-    more = f" ({advice} of advice below)" if advice else ""
-    others = [one for one in findings if one.fails]
-    if others:
+    more = f"; {counted(advice, 'piece')} of advice below" if advice else ""
+    if any(one.fails for one in findings):
+        return f"{program} has findings of its own, below, but no leftover of the notebook{more}."
+    if live.judgement == "more" and live.difference is not None:
         return (
-            f"{program} keeps nothing that {script.program} lets go of while it runs, "
-            "but see its own findings below."
+            f"{program} holds {size(live.difference)} more at its end than {script.program} just "
+            f"before it exits; no rule can promise that any of it comes back{more}."
         )
     return (
-        f"{program} is clean: beyond noise it holds nothing that {script.program} "
-        f"does not hold too, until it ends{more}."
+        f"{program} is clean: no difference beyond noise between what it holds at the end and "
+        f"what {script.program} holds just before it exits{more}."
     )
+
+
+def _stopped(notebook: Side) -> list[str]:
+    """Say that the work was not done to its end; the script then stopped there as well."""
+    failed = next((step for step in notebook.first.steps[-1:] if step.error), None)
+    return [f"Both stopped at {failed.name}: {failed.error}."] if failed is not None else []
 
 
 def _unread(program: str) -> str:

@@ -25,6 +25,7 @@ FIXES_SHOWN = 4
 STYLES = {"notebook-keeps": "bold red", "clean": "bold green", "not-compared": "bold yellow"}
 NAMES = {
     "start-up": "start-up",
+    "base": "RSS before it",
     "wall": "wall time",
     "cpu": "CPU time",
     "peak": "peak RSS",

@@ -151,9 +151,9 @@ def _steps(plan: Script, runs: Runs, notebook: Path) -> dict[str, Any] | None:
 
 def _compare_failures(runs: Runs, notebook: Path, status: int, errors: Any) -> None:
     """Go on where both contexts fail, or neither; otherwise they did not do the same work."""
-    if bool(status) == (runs.failure is not None):
+    if bool(status) == (runs.failure is not None) and _alike(runs, errors):
         return
-    if runs.failure is not None:
+    if runs.failure is not None and not status:
         cell = f"cell {runs.failure.cell}"
         round_ = f" in round {runs.failure.round}" if runs.failure.round > 1 else ""
         raise _refused(
@@ -164,12 +164,24 @@ def _compare_failures(runs: Runs, notebook: Path, status: int, errors: Any) -> N
     remedy = "mend it, or give a script of your own: memprobe contrast NOTEBOOK SCRIPT"
     if runs.derived:
         remedy = "give a script of your own: memprobe contrast NOTEBOOK SCRIPT"
+    theirs = f"the script ended with status {status}: {_last_lines(errors)}"
+    if runs.failure is not None:
+        theirs += f"\n         and cell {runs.failure.cell} with {runs.failure.error}"
     raise TargetError(
         f"cannot contrast {notebook} with {runs.script.name}",
-        cause=f"the script ended with status {status}: {_last_lines(errors)}",
+        cause=theirs,
         remedy=remedy,
         docs=DOCS,
     )
+
+
+def _alike(runs: Runs, errors: Any) -> bool:
+    """Whether the script ended with the exception that the cell ended with, if it failed."""
+    if runs.failure is None:
+        return True
+    kind = runs.failure.error.partition(":")[0].rpartition(".")[2]
+    last = _last_lines(errors).splitlines()[-1].strip()
+    return last.partition(":")[0].rpartition(".")[2] == kind
 
 
 def _last_lines(errors: Any) -> str:

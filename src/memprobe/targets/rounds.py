@@ -7,6 +7,8 @@ not printed.
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import signal
 import time
 from collections.abc import Callable
@@ -16,7 +18,7 @@ from typing import Any
 
 from memprobe.recording.schema import Marker
 from memprobe.recording.writer import RecordingWriter
-from memprobe.targets.notebook_run import COLORS, Ended, NotebookRun
+from memprobe.targets.notebook_run import COLORS, LOOK, Ended, NotebookRun
 from memprobe.targets.outcome import Outcome
 
 SNAPSHOT = 120.0  # seconds a snapshot between two cells may take
@@ -78,12 +80,23 @@ class RoundsRun(NotebookRun):
             self._error = ""
             status = self._run_cell(cell)
             if self._manager.is_alive():
+                self._settle()
                 self._attachment.ask("snapshot", timeout=SNAPSHOT)
                 self._attachment.poll()
             if status and "raises-exception" not in cell.get("metadata", {}).get("tags", []):
                 self.failure = self.failure or Failure(position, number, self._error)
                 return status
         return 0
+
+    def _settle(self) -> None:
+        """Let the kernel serve one more request: until then it still holds the last one's."""
+        identity = self._client.kernel_info()
+        deadline = time.monotonic() + SNAPSHOT
+        while time.monotonic() < deadline and self._manager.is_alive():
+            with contextlib.suppress(queue.Empty):
+                reply = self._client.get_shell_msg(timeout=LOOK)
+                if reply["parent_header"].get("msg_id") == identity:
+                    return
 
     def _mark(self, name: str, phase: Any, seconds: float | None = None) -> None:
         assert self._attachment is not None
