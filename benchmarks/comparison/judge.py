@@ -26,7 +26,8 @@ NEAR = 0.10
 DISTINCTIVE = 8  # letters, or an underscore inside: such a name alone is enough
 SHORTEST_QUOTE = 12  # letters: shorter source lines are words that anybody may print
 UNITS = {"": 1, "b": 1, "bytes": 1, "k": 1e3, "m": 1e6, "g": 1e9}
-SIZE = re.compile(r"(?<![\w.])(\d[\d,]*(?:\.\d+)?)\s*(bytes\b|[kKMG]i?B?\b|B\b)?")
+NUMBER = r"\d{1,3}(?:,\d{3})+(?!\d)|\d+(?:\.\d+)?"
+SIZE = re.compile(rf"(?<![\w.])({NUMBER})\s*(bytes\b|[kKMG]i?B?\b|B\b)?")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -47,7 +48,8 @@ def said(
     files: Mapping[int, str] | None = None,
 ) -> Said:
     """Judge an output. ``source``: the program's lines; ``files``: execution → its code's name."""
-    text = without_source(COLOUR.sub("", text), source)
+    # A graph's label writes its line breaks as \n, which is no letter before what follows.
+    text = without_source(COLOUR.sub("", text).replace("\\n", "\n"), source)
     return Said(
         named=tuple(one for one in case.holders if names(text, one)),
         of=len(case.holders),
