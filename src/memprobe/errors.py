@@ -9,14 +9,14 @@ MemprobeError            exit 2, printed as error / cause / help, never as a tra
 
 from __future__ import annotations
 
-DOCS = "docs/"
+EXPLAIN = "memprobe explain"
 
 
 class MemprobeError(Exception):
     """One failure as a user reads it.
 
     ``summary`` says what failed, ``cause`` why, ``remedy`` what to type or change,
-    ``docs`` which page of the documentation says more. ``exit_code`` is the process's status.
+    ``docs`` which page below ``docs/`` says more. ``exit_code`` is the process's status.
     """
 
     exit_code = 2
@@ -34,9 +34,16 @@ class MemprobeError(Exception):
             ("error:", self.summary),
             ("  cause:", self.cause),
             ("  help: ", self.remedy),
-            ("  docs: ", DOCS + self.docs if self.docs else ""),
+            ("  docs: ", _asked(self.docs) if self.docs else ""),
         ]
         return [f"{label} {text}" for label, text in labelled if text]
+
+
+def _asked(page: str) -> str:
+    """Return what to type to read ``page``: it is installed with us, wherever that is."""
+    from memprobe.manual import page_name
+
+    return f"{EXPLAIN} {page_name(page)}".rstrip()
 
 
 class UsageError(MemprobeError):

@@ -66,9 +66,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what a build needs, so that building leaves nothing in the repository."""
     copy = tmp_path_factory.mktemp("tree")
     litter = shutil.ignore_patterns("*.egg-info", "__pycache__")
-    for name in ("src", "probes"):
+    for name in ("src", "probes", "docs"):
         shutil.copytree(ROOT / name, copy / name, ignore=litter)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy / name)
     return copy
 
@@ -133,6 +133,25 @@ def test_the_wheel_holds_every_module_of_both_packages(wheel: Path, tree: Path) 
     assert sources - names == set()
     for name in ("memprobe/py.typed", "memprobe_probes/launch/sitecustomize.py"):
         assert name in names
+
+
+def test_the_wheel_holds_the_pages_and_explain_shows_them(
+    wheel: Path, tree: Path, installed: Path, editable: Path
+) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    written = {f"memprobe/docs/{p.relative_to(tree / 'docs')}" for p in tree.glob("docs/**/*.md")}
+    assert len(written) > 10
+    assert written - names == set()
+    for python in (installed, editable):
+        shown = run(str(python), "-m", "memprobe", "explain", "attach", cwd=wheel.parent)
+        assert "memprobe attach" in shown.splitlines()[0]
+
+
+def test_the_wheel_brings_the_pytest_plugin(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    (entries,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
+    said = archive.read(entries).decode()
+    assert re.search(r"\[pytest11\]\s+memprobe = memprobe\.pytest_plugin", said)
 
 
 def test_the_wheel_is_for_every_platform_and_carries_its_license(wheel: Path) -> None:

@@ -142,9 +142,11 @@ def test_an_error_names_cause_help_and_page(tmp_path: Path) -> None:
 
 
 def test_the_page_an_error_names_exists(tmp_path: Path) -> None:
-    page = re.search(r"docs: +(\S+)", memprobe("report", tmp_path).stderr)
+    page = re.search(r"docs: +memprobe (explain) (\S+)", memprobe("report", tmp_path).stderr)
     assert page is not None
-    assert (ROOT / page[1]).is_file()
+    shown = memprobe(*page.groups())
+    assert shown.returncode == 0
+    assert page[2] in shown.stdout.splitlines()[0]
 
 
 def test_a_quiet_recording_exits_with_zero_and_reports_on_stdout(recording: Path) -> None:

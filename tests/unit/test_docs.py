@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
+from memprobe import manual
 from memprobe.cli import VERBS
 from memprobe.config import Config
 
@@ -43,6 +44,13 @@ def test_every_page_that_an_error_names_exists() -> None:
     found = list(named_pages())
     assert len({page for _, page in found}) > 4
     assert [each for each in found if not (DOCS / each[1]).is_file()] == []
+
+
+def test_explain_shows_every_page_that_an_error_names() -> None:
+    known = manual.pages()
+    for _, page in named_pages():
+        name = manual.page_name(page)
+        assert known[name] == DOCS / page if name else page == "rules/README.md"
 
 
 def pages() -> list[Path]:

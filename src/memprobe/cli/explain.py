@@ -1,4 +1,4 @@
-"""``memprobe explain``: what a rule means, from its own docstring."""
+"""``memprobe explain``: what a rule means, from its own docstring; and the other pages."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ WIDEST = 100
 
 
 @click.command("explain")
-@click.argument("rule", required=False, metavar="[RULE]")
+@click.argument("rule", required=False, metavar="[RULE | PAGE]")
 def command(rule: str | None) -> None:
-    """Tell what RULE (a code like MP201, or a name) means; without one, list all rules."""
+    """Tell what RULE (a code like MP201, or a name) means, or show a PAGE like `attach`.
+
+    Without one, list all rules and pages.
+    """
     from memprobe.detectors import DETECTORS
 
     if rule is None:
@@ -27,35 +30,49 @@ def command(rule: str | None) -> None:
         return
     from rich.markdown import Markdown
 
+    _print(Markdown(_text(rule, DETECTORS), hyperlinks=False))
+
+
+def _text(asked: str, rules: tuple[Rule, ...]) -> str:
+    """Return the page of a rule or of the manual as Markdown; raises UsageError."""
+    from memprobe import manual
     from memprobe.detectors.pages import page
-
-    _print(Markdown(page(_find(rule, DETECTORS)), hyperlinks=False))
-
-
-def _find(asked: str, rules: tuple[Rule, ...]) -> Rule:
-    """Return the rule with this code or name; raises UsageError with near matches."""
-    from memprobe.detectors.selection import near
 
     for rule in rules:
         if asked.lower() in (rule.code.lower(), rule.name.lower()):
-            return rule
-    meant = near(asked, rules)
-    raise UsageError(
-        f"there is no rule {asked}",
+            return page(rule)
+    found = manual.pages().get(asked.lower().removesuffix(".md").rpartition("/")[2])
+    if found is None:
+        raise _unknown(asked, rules)
+    return found.read_text(encoding="utf-8")
+
+
+def _unknown(asked: str, rules: tuple[Rule, ...]) -> UsageError:
+    import difflib
+
+    from memprobe import manual
+    from memprobe.detectors.selection import near
+
+    meant = near(asked, rules) + difflib.get_close_matches(asked.lower(), manual.pages(), n=2)
+    return UsageError(
+        f"there is no rule or page {asked}",
         remedy=f"did you mean {' or '.join(meant)}?" if meant else "list them: memprobe explain",
         docs="rules/README.md",
     )
 
 
 def _listing(rules: tuple[Rule, ...]) -> RenderableType:
+    from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
+    from memprobe import manual
     from memprobe.detectors.pages import title
 
     table = Table.grid(padding=(0, 2, 0, 0))
     for rule in rules:
         table.add_row(rule.code, rule.name, title(rule))
-    return table
+    return Group(table, "", Text("Pages: " + ", ".join(manual.pages())))
 
 
 def _print(shown: RenderableType) -> None:
