@@ -6,7 +6,6 @@ step runs, on every version of Python, and no frame of ours holds an object of t
 """
 
 from __future__ import annotations
-
 import __future__
 
 import ast
@@ -78,7 +77,7 @@ def split(content: bytes, path: str, starts: list[list[Any]]) -> list[Step]:
     flags = _future_flags(tree)
     groups = _grouped(tree.body, [int(start[0]) for start in starts])
     bounds = [_first_line(group[0]) if group else 0 for group in groups] + [len(lines) + 1]
-    steps = []
+    steps: list[Step] = []
     for number, group in enumerate(groups):
         if not group:
             continue
@@ -104,7 +103,7 @@ def _grouped(body: list[ast.stmt], starts: list[int]) -> list[list[ast.stmt]]:
 
 
 def _first_line(statement: ast.stmt) -> int:
-    decorators = getattr(statement, "decorator_list", [])
+    decorators: list[ast.expr] = getattr(statement, "decorator_list", [])
     return min([statement.lineno, *(decorator.lineno for decorator in decorators)])
 
 

@@ -50,11 +50,11 @@ class StepRow(Struct, kw_only=True):
     cell: int | None = None
     line: int | None = None
     error: str | None = None
-    wall: Measure
-    cpu: Measure
-    peak: Measure
-    live: Measure
-    rss: Measure
+    wall: Measure = field(default_factory=lambda: Measure(name="wall", unit="seconds"))
+    cpu: Measure = field(default_factory=lambda: Measure(name="cpu", unit="seconds"))
+    peak: Measure = field(default_factory=lambda: Measure(name="peak", unit="bytes"))
+    live: Measure = field(default_factory=lambda: Measure(name="live", unit="bytes"))
+    rss: Measure = field(default_factory=lambda: Measure(name="rss", unit="bytes"))
 
 
 class RoundRow(Struct, kw_only=True):
@@ -82,7 +82,7 @@ class Life(Struct, kw_only=True):
     exprs: list[str] = field(default_factory=list)
     created: Created | None = None
     last_used: str | None = None  # name of a step
-    until: str = ""  # name of a step, "the kernel's end" or "process exit"
+    until: str = ""  # name of a step, "kernel's end" or "process exit"
     at_end: bool = False
     idle: float | None = None
     byte_seconds: float | None = None
@@ -151,6 +151,4 @@ class ContrastReport(Report, kw_only=True):
     def fails(self) -> bool:
         """Whether a gate fails: a finding in either context does."""
         script = self.contrast.script
-        return bool(script.left) or any(
-            one.fails for one in (*self.findings, *script.findings)
-        )
+        return bool(script.left) or any(one.fails for one in (*self.findings, *script.findings))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from memprobe.analysis import build
 from memprobe.analysis.contrast_evidence import ContrastEvidence
 from memprobe.analysis.contrast_side import Side, cut, side
 from memprobe.analysis.contrast_steps import live_at_end, round_rows, step_rows, totals
 from memprobe.analysis.contrast_verdict import verdict
-from memprobe.analysis.evidence import gather
+from memprobe.analysis.evidence import Evidence, gather
 from memprobe.analysis.holders import holder_rows as held_now
 from memprobe.analysis.lifetimes import holder_rows
 from memprobe.analysis.noise import spread
@@ -21,6 +22,7 @@ from memprobe.detectors import DETECTORS, run
 from memprobe.detectors.notebook_tax import NotebookTax
 from memprobe.detectors.selection import chosen
 from memprobe.findings import Finding, NotMeasured, Report, number_duplicates
+from memprobe.findings import HolderRow as HeldNow
 from memprobe.recording.reader import Recording
 
 
@@ -64,7 +66,7 @@ def contrast(
 
 
 def _report(
-    whole: Report, findings: list[Finding], holders: list[object], found: Contrast,
+    whole: Report, findings: list[Finding], holders: list[HeldNow], found: Contrast,
     known: Circumstances, config: Config,
 ) -> ContrastReport:  # fmt: skip
     notes = [NotMeasured(what=what, why=why) for what, why in known.notes]
@@ -75,7 +77,7 @@ def _report(
         findings=findings,
         not_measured=[*notes, *whole.not_measured],
         overhead=whole.overhead,
-        holders=holders,  # type: ignore[arg-type]
+        holders=holders,
         rules={rule.code: rule.name for rule in chosen(DETECTORS, config.select, config.ignore)},
         contrast=found,
     )
@@ -94,11 +96,11 @@ def _evidence(ours: Side, theirs: Sequence[Side]) -> ContrastEvidence:
 
 def _grows(fresh: Sequence[int]) -> bool:
     """Whether fresh processes, too, end with more each time: then it is not the context."""
-    return len(fresh) > 1 and all(b > a for a, b in zip(fresh, fresh[1:]))
+    return len(fresh) > 1 and all(b > a for a, b in pairwise(fresh))
 
 
 def _more_than(grown: list[RoundGrowth], fresh: Sequence[int]) -> list[RoundGrowth]:
-    most = max(b - a for a, b in zip(fresh, fresh[1:]))
+    most = max(b - a for a, b in pairwise(fresh))
     return [one for one in grown if one.per_round > most]
 
 
@@ -117,11 +119,11 @@ def _findings(ours: Side, evidence: ContrastEvidence, config: Config) -> list[Fi
     return sorted(left, key=lambda one: (not one.fails, -one.exclusive_bytes))
 
 
-def _tax(evidence: object, config: Config) -> list[Finding]:
+def _tax(evidence: Evidence, config: Config) -> list[Finding]:
     rules = chosen(DETECTORS, config.select, config.ignore)
     if not any(rule.code == NotebookTax.code for rule in rules):
         return []
-    return list(NotebookTax().growing(evidence))  # type: ignore[arg-type]
+    return list(NotebookTax().growing(evidence))
 
 
 def _count_by_position(one: Finding, ours: Side) -> None:

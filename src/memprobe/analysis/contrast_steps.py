@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 from memprobe.analysis.contrast_side import Round, Side, Step, live_bytes
@@ -16,7 +16,9 @@ ONLY_SCRIPT = "no cell has these lines"
 NOT_IN_STEPS = "the script did not run in steps: its start-up and end are in it"
 ONE_ROUND = "the recording has one round"
 
-Reading = Callable[[Step], "float | int | None"]
+UNITS: dict[str, Unit] = {
+    "wall": "seconds", "cpu": "seconds", "peak": "bytes", "live": "bytes", "rss": "bytes",
+}  # fmt: skip
 
 
 def step_rows(notebook: Side, scripts: Sequence[Side]) -> list[StepRow]:
@@ -50,48 +52,34 @@ def _row(notebook: Side, scripts: Sequence[Side], at: int, partner: str | None) 
     later = [one.steps[at] for one in notebook.rounds[1:] if len(one.steps) > at]
     beside = _of_name(scripts, partner)
     why = None if beside else NO_PARTNER
-    return StepRow(
-        name=step.name,
-        cell=step.cell,
-        line=min((one for one in beside[0].bound.values() if one), default=None)
-        if beside
-        else None,
-        error=step.error,
-        **_measures(step, later, beside, why),
-    )
+    row = _measured(StepRow(name=step.name, error=step.error), step, later, beside, why)
+    row.cell = step.cell
+    lines = [line for one in beside[:1] for line in one.bound.values() if line]
+    row.line = min(lines, default=None)
+    return row
 
 
 def _only_script(step: Step, scripts: Sequence[Side]) -> StepRow:
     beside = _of_name(scripts, step.name)
-    return StepRow(name=step.name, error=step.error, **_measures(None, [], beside, ONLY_SCRIPT))
+    return _measured(StepRow(name=step.name, error=step.error), None, [], beside, ONLY_SCRIPT)
 
 
 def _of_name(scripts: Sequence[Side], name: str | None) -> list[Step]:
     return [step for side in scripts for step in side.first.steps if step.name == name]
 
 
-def _measures(
-    step: Step | None, later: Sequence[Step], script: Sequence[Step], why: str | None
-) -> dict[str, Measure]:
-    readings: list[tuple[str, Unit, Reading]] = [
-        ("wall", "seconds", lambda one: one.wall),
-        ("cpu", "seconds", lambda one: one.cpu),
-        ("peak", "bytes", lambda one: one.peak),
-        ("live", "bytes", lambda one: one.live),
-        ("rss", "bytes", lambda one: one.rss),
-    ]
+def _measured(
+    row: StepRow, step: Step | None, later: Sequence[Step], script: Sequence[Step], why: str | None
+) -> StepRow:
+    """Fill in what was measured of the step in both contexts."""
     unread = step.why if step is not None else None
-    return {
-        name: measure(
-            name,
-            unit,
-            read(step) if step is not None else None,
-            [read(one) for one in later],
-            [read(one) for one in script],
-            why or (unread if name == "live" else None),
-        )
-        for name, unit, read in readings
-    }
+    for name, unit in UNITS.items():
+        first = getattr(step, name) if step is not None else None
+        rest = [getattr(one, name) for one in later]
+        beside = [getattr(one, name) for one in script]
+        reason = why or (unread if name == "live" else None)
+        setattr(row, name, measure(name, unit, first, rest, beside, reason))
+    return row
 
 
 def totals(notebook: Side, scripts: Sequence[Side]) -> dict[str, Measure]:

@@ -14,6 +14,7 @@ from memprobe.recording.schema import Holder, Snapshot
 
 MOST = 40
 LEAST = 1 << 20  # bytes below which a holder is not worth a row
+EXCEPTION = -1
 GLOBAL = "module"  # root kind of a script's own names
 
 
@@ -74,7 +75,9 @@ def _held(snapshot: Snapshot, position: int) -> Iterator[tuple[str, _Track, int]
     by_object: dict[int, list[Holder]] = {}
     for holder in snapshot.holders:
         if holder.object >= 0:
-            by_object.setdefault(holder.object, []).append(holder)
+            # An exception and its traceback are two objects that keep the same frames.
+            one = EXCEPTION if holder.root == TRACEBACK else holder.object
+            by_object.setdefault(one, []).append(holder)
     for holders in by_object.values():
         holders = ordered(tuple(holders))
         members = {holder.id for holder in holders}
@@ -154,4 +157,4 @@ def _until(side: Side, steps: list[Step], last: int) -> str:
     if last < len(steps) - 1:
         return steps[last + 1].name
     script = side.recording.header.context == "script"
-    return "process exit" if script else "the kernel's end"
+    return "process exit" if script else "kernel's end"

@@ -22,7 +22,7 @@ def naming(rounds: list[Round]) -> Naming:
 
     def name(holder: Holder) -> str:
         if holder.root == OUTPUT:
-            cell = positions.get(holder.cell)
+            cell = positions.get(holder.cell) if holder.cell is not None else None
             return f"output of cell {cell}" if cell is not None else "outputs"
         return "traceback" if holder.root == TRACEBACK else holder.expr
 

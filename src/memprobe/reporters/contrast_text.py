@@ -62,7 +62,9 @@ def _parts(report: ContrastReport, width: int) -> Iterator[RenderableType]:
     style = "bold red" if verdict.script_leaks else STYLES[verdict.kind]
     yield Text(printable(verdict.text), style)
     for position, line in enumerate(verdict.type[:FIXES_SHOWN]):
-        yield Text.assemble(("type  " if not position else "      ", "dim"), text.prose(line, "green"))
+        yield Text.assemble(
+            ("type  " if not position else "      ", "dim"), text.prose(line, "green")
+        )
     yield ""
     yield Text(_what_ran(report), "dim")
     yield ""
@@ -103,10 +105,7 @@ def _totals(measures: dict[str, Measure], width: int) -> Iterator[RenderableType
 
 def _columns(measure: Measure) -> list[Text]:
     show = amount(measure)
-    if measure.name == "held":
-        script = Text("0 B")
-    else:
-        script = Text(spread(measure.script, show))
+    script = Text(spread(measure.script, show))
     first = Text(show(measure.first) if measure.first is not None else "–")
     return [first, Text(spread(measure.later, show)), script, judged(measure, show)]
 
@@ -222,7 +221,9 @@ def _holders(rows: list[HolderRow], width: int) -> Iterator[RenderableType]:
     table.add_column("object", overflow="fold")
     for title in ("bytes", "made", "used", "notebook until", "script until"):
         right = title == "bytes"
-        table.add_column(title, justify="right" if right else "left", no_wrap=right, overflow="fold")
+        table.add_column(
+            title, justify="right" if right else "left", no_wrap=right, overflow="fold"
+        )
     if wide:
         table.add_column("idle", justify="right")
     for row in rows[:HOLDERS_SHOWN]:

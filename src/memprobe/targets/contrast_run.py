@@ -16,17 +16,18 @@ from typing import Any
 from memprobe.errors import MemprobeError, TargetError
 from memprobe.recording.naming import free, part_of_name
 from memprobe.recording.writer import RecordingWriter
-from memprobe.targets import left_behind
 from memprobe.targets.alignment import align
 from memprobe.targets.command import Command, check_readable
 from memprobe.targets.derived_script import Script, cells_of, derive
 from memprobe.targets.notebook_run import code_cells
+from memprobe.targets.outliving import left_by, segments
 from memprobe.targets.rounds import Failure, RoundsRun
 from memprobe.targets.script import LAUNCH, ScriptRun
 
 DOCS = "verbs/contrast.md"
 INTERRUPTED = 128 + signal.SIGINT
 LAST_LINES = 6  # of a failed script's stderr, shown with the error
+UNHURRIED = {"max_pause": 60.0, "peak_reset": True}  # nobody waits between two steps
 WARM_UP = 1  # rounds before those that growth is read from
 
 Told = Callable[[str], None]
@@ -90,9 +91,17 @@ def _run_rounds(
     runs: Runs, notebook: Path, rounds: int, folder: Path, options: dict[str, Any], told: Told
 ) -> None:
     total = rounds + WARM_UP
+
+    def tell(number: int) -> None:
+        told(f"notebook: round {number} of {total}")
+
     writer = _writer(folder, f"{part_of_name(notebook.name)}-notebook")
     running = RoundsRun(
-        notebook, writer, total, options, lambda number: told(f"notebook: round {number} of {total}")
+        notebook,
+        writer,
+        total,
+        options,
+        lambda number: told(f"notebook: round {number} of {total}"),
     )
     try:
         outcome = running.run()
@@ -112,8 +121,13 @@ def _run_script(
 ) -> None:
     path = runs.script.absolute()
     writer = _writer(folder, f"{part_of_name(path.name)}-script-{number}")
-    config = {**options, "max_pause": 60.0, "peak_reset": True, "steps": _steps(plan, runs, notebook)}
-    before = left_behind.segments()
+    config = {
+        **options,
+        "max_pause": 60.0,
+        "peak_reset": True,
+        "steps": _steps(plan, runs, notebook),
+    }
+    before = segments()
     with tempfile.TemporaryFile() as errors:
         streams = {
             "cwd": notebook.absolute().parent,
@@ -132,7 +146,7 @@ def _run_script(
     if outcome.trouble:
         runs.notes.append((f"the inside of {path.name}", outcome.trouble))
     runs.scripts.append(outcome.path)
-    runs.left = left_behind.by(outcome.path, before, runs.left if number > 1 else None)
+    runs.left = left_by(outcome.path, before, runs.left if number > 1 else None)
 
 
 def _command(path: Path, plan: Script) -> Command:

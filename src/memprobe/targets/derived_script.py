@@ -67,8 +67,7 @@ def cells_of(notebook_cells: list[Any], notebook: Path) -> list[Cell]:
             docs="verbs/contrast.md",
         ) from error
     return [
-        Cell(number, source, source_hash(source))
-        for number, source in enumerate(sources, start=1)
+        Cell(number, source, source_hash(source)) for number, source in enumerate(sources, start=1)
     ]
 
 

@@ -45,7 +45,8 @@ def transformed(source: str) -> str:
     """
     from IPython.core.inputtransformer2 import TransformerManager
 
-    return str(TransformerManager().transform_cell(source))
+    transformer: Any = TransformerManager
+    return str(transformer().transform_cell(source))
 
 
 def translate(source: str, *, may_raise: bool = False) -> Translated:
@@ -135,13 +136,9 @@ def _in_a_loop(body: list[ast.stmt]) -> str:
 
     bound = sorted(of_cell(ast.unparse(ast.Module(body=body, type_ignores=[]))).bound)
     head = f"    global {', '.join(bound)}\n" if bound else ""
-    inner = "\n".join(
-        "    " + line for one in body for line in ast.unparse(one).splitlines()
-    )
+    inner = "\n".join("    " + line for one in body for line in ast.unparse(one).splitlines())
     call = "__import__('asyncio').run(_cell())\ndel _cell"
     return f"async def _cell():\n{head}{inner}\n{call}"
-
-
 
 
 class _Magics:
@@ -270,7 +267,7 @@ def _futures(node: ast.stmt) -> list[str]:
 
 
 def _first_line(node: ast.stmt) -> int:
-    decorators = getattr(node, "decorator_list", [])
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
     return min([node.lineno, *(decorator.lineno for decorator in decorators)])
 
 
