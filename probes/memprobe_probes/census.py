@@ -45,6 +45,7 @@ class Census:
     def __init__(self, shell: Any = None) -> None:
         self._shell = shell
         self._last: dict[str, int] = {}
+        self._grew: dict[str, int] = {}  # how often each container was found longer
         self._modules: tuple[str, ...] = ()
         self._modules_seen = -1
 
@@ -60,6 +61,9 @@ class Census:
             complete = False
         last = self._last
         changed = {expr: count for expr, count in found.items() if last.get(expr, 0) != count}
+        for expr, count in changed.items():
+            if count > last.get(expr, 0):
+                self._grew[expr] = self._grew.get(expr, 0) + 1
         if complete:
             changed.update({expr: 0 for expr, count in last.items() if count and expr not in found})
             self._last = found
@@ -75,6 +79,11 @@ class Census:
         except Exception:
             pass
         return [expr for expr, count in found.items() if count]
+
+    def growing(self, times: int = 2) -> list[str]:
+        """Return the containers that were found longer at least so often and hold something."""
+        often = [expr for expr, count in self._grew.items() if count >= times]
+        return [expr for expr in often if self._last.get(expr)]
 
     def _count(self, found: dict[str, int]) -> bool:
         """Fill ``found``; return False where the bounds cut it short."""

@@ -168,6 +168,12 @@ class Probe:
             self._census = Census()
         return self._census
 
+    def _growing(self) -> list[str]:
+        """Return the containers that were found longer time and again."""
+        if self.hooks is not None:
+            return self.hooks.growing()
+        return [] if self._census is None else list(self._census.growing())
+
     def _usage(self, *, at_exit: bool) -> dict[str, list[str]]:
         """Return what the code does with containers: of a script at its end, else of the cells."""
         if self.hooks is not None:
@@ -190,16 +196,18 @@ class Probe:
             found = roots.notebook_roots(self.shell)
         else:
             found = roots.script_roots(at_exit=at_exit)
+        usage = self._usage(at_exit=at_exit)
+        asked = [*usage.get("grown", ()), *self._growing()]
         try:
             tables = heap.tables(
-                found, roots.stop_ids(self.shell), max_pause_ns, self._ns_per_object
+                found, roots.stop_ids(self.shell), max_pause_ns, self._ns_per_object, asked
             )
         except TooLong as reason:
             limit = f"{max_pause_ns / 1e6:.0f} ms"
             return {"skipped": f"{reason} (--max-pause is {limit})"}
         except RuntimeError:
             return {"skipped": "a container changed while it was read"}
-        tables.update(self._usage(at_exit=at_exit))
+        tables.update(usage)
         if self.shell is not None:
             tables["awaited"] = _awaited(self.shell.user_ns, max_pause_ns - tables["pause_ns"])
         nodes = tables.pop("nodes")

@@ -212,12 +212,19 @@ def with_called(names: CellNames, namespace: Mapping[str, Any]) -> set[str]:
         if id(obj) in seen:
             continue
         seen.add(id(obj))
+        if type in sizes.mro(type(obj)) and namespace.get(_class_name(obj)) is obj:
+            found.add(_class_name(obj))  # an instance uses what its class keeps
         for name in _names_in(obj, namespace, told):
             if name in namespace and name not in found:
                 found.add(name)
                 pending.append(namespace[name])
         pending.extend(_callees(obj, namespace))
     return found | used
+
+
+def _class_name(cls: Any) -> str:
+    name: str = type.__dict__["__name__"].__get__(cls)
+    return name
 
 
 def mentioned(namespace: Mapping[str, Any]) -> set[str]:

@@ -11,8 +11,8 @@ from typing import Any
 
 from . import advancing, derivations, names, sizes
 from .census import Census
-from .usage import Usage, named
 from .sampler import Counters
+from .usage import Usage, named
 
 _MOST_REPLAYED = 2000
 _MOST_NAMES = 400
@@ -111,6 +111,10 @@ class CellHooks:
             self._usage.learn(source)
         self._learnt = min(len(history), self._learnt + _MOST_REPLAYED)
         return named(self._census.exprs(), self._usage.memos)
+
+    def growing(self) -> list[str]:
+        """Return the containers that were found longer after several cells."""
+        return self._census.growing()
 
     def _past_error(self, cell: int) -> str | None:
         """Return the type of the exception that ended an earlier cell, where IPython knows it."""
