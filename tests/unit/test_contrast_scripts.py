@@ -53,7 +53,11 @@ def output(script: Script, tmp_path: Path) -> str:
 def test_every_cell_is_a_block_below_its_number_and_a_step(tmp_path: Path) -> None:
     script = derived(tmp_path, "a = 1", "", "b = a + 1  # kept\nb", "print(b)")
     lines = script.source.splitlines()
-    assert [lines[start.line - 1] for start in script.starts] == ["# cell 1", "# cell 2", "# cell 3"]
+    assert [lines[start.line - 1] for start in script.starts] == [
+        "# cell 1",
+        "# cell 2",
+        "# cell 3",
+    ]
     assert [start.name for start in script.starts] == ["cell 1", "cell 2", "cell 3"]
     assert "b = a + 1  # kept\nb\n" in script.source
     assert output(script, tmp_path) == "2\n"
@@ -71,7 +75,10 @@ def test_every_cell_is_a_block_below_its_number_and_a_step(tmp_path: Path) -> No
         (["if True:\n    %time q = 9\nprint(q)"], "9\n"),
         (["files = !echo one two", "print(files)"], "['one two']\n"),
         (["!echo from a shell"], "from a shell\n"),
-        (["%env SOME_NAME=some value", "import os; print(os.environ['SOME_NAME'])"], "some value\n"),
+        (
+            ["%env SOME_NAME=some value", "import os; print(os.environ['SOME_NAME'])"],
+            "some value\n",
+        ),
         (["x = [1]\ndisplay(x)"], "[1]\n"),
         (["x = 1", "%xdel x\nprint('x' in globals())"], "False\n"),
         (["async def f():\n    return 2", "v = await f()", "print(v)"], "2\n"),
