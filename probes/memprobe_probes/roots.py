@@ -6,6 +6,8 @@ references it has met with an object's reference count. ``expr`` is what a user 
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 import types
 from collections.abc import Iterable, Iterator
@@ -68,11 +70,24 @@ def script_roots(*, at_exit: bool = False) -> list[Root]:
 
 
 def stop_ids(shell: Any = None) -> set[int]:
-    """Return the ids of the dicts and objects at which a walk is cut."""
+    """Return the ids of the dicts and objects at which a walk is cut.
+
+    Those whose references are roots are among them: met on the way up from an object, they
+    would else pass for somebody unnamed who holds it too.
+    """
     stops = {id(vars(module)) for module in list(sys.modules.values()) if _is_module(module)}
     stops.add(id(sys.modules))
+    spaces = [names for _, names in user_modules(set())]
+    main = sys.modules.get("__main__")
+    spaces += [vars(main)] if main is not None else []
+    for cls in _own_classes(spaces):
+        stops.update(map(id, gc.get_referents(sizes.class_namespace(cls))))
     if shell is not None:
         stops |= {id(shell), id(shell.user_ns), id(shell.user_ns_hidden), id(shell.user_module)}
+        parts = (
+            getattr(shell, name, None) for name in ("displayhook", "InteractiveTB", "SyntaxTB")
+        )
+        stops.update(id(sizes.instance_dict(part)) for part in parts if part is not None)
         for name in ("In", "Out", "_ih", "_oh"):
             if name in shell.user_ns:
                 stops.add(id(shell.user_ns[name]))
@@ -242,32 +257,38 @@ def is_user_file(path: str) -> bool:
         return False
     if "memprobe_probes" in path:
         return False
-    return not path.startswith(_library_folders())
+    return not path.startswith(_LIBRARY_FOLDERS)
 
 
 def _library_folders() -> tuple[str, ...]:
-    import os
-
     folder = os.path.dirname(os.__file__)
     return (folder + os.sep, os.path.realpath(folder) + os.sep)
 
 
+_LIBRARY_FOLDERS = _library_folders()
+
+
 def _class_attributes(spaces: list[dict[str, Any]]) -> Iterator[Root]:
+    for cls in _own_classes(spaces):
+        for attribute, held in list(sizes.class_namespace(cls).items()):
+            name = f"{type.__dict__['__name__'].__get__(cls)}.{attribute}"
+            cache = facts(unwrapped(held), method=type(held) is not staticmethod)
+            if cache is not None:
+                yield Root("lru-cache", name, held, cache=cache)
+            elif not _dunder(attribute) and not _is_behaviour(held):
+                yield Root("class-attribute", name, held)
+
+
+def _own_classes(spaces: list[dict[str, Any]]) -> Iterator[type]:
+    """Yield the classes that the namespaces themselves define, each once."""
     seen: set[int] = set()
     for names in spaces:
         for value in list(names.values()):
             if type not in sizes.mro(type(value)) or id(value) in seen:
                 continue
             seen.add(id(value))
-            if not _defined_in(value, names):
-                continue
-            for attribute, held in list(type.__dict__["__dict__"].__get__(value).items()):
-                name = f"{type.__dict__['__name__'].__get__(value)}.{attribute}"
-                cache = facts(unwrapped(held), method=type(held) is not staticmethod)
-                if cache is not None:
-                    yield Root("lru-cache", name, held, cache=cache)
-                elif not _dunder(attribute) and not _is_behaviour(held):
-                    yield Root("class-attribute", name, held)
+            if _defined_in(value, names):
+                yield value
 
 
 def _defined_in(cls: type, names: dict[str, Any]) -> bool:

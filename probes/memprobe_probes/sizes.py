@@ -25,6 +25,11 @@ def mro(cls: type) -> tuple[type, ...]:
     return _mro(cls)  # type: ignore[no-any-return]
 
 
+def class_namespace(cls: type) -> Any:
+    """Return the read-only view of what a class's body bound, whatever the metaclass says."""
+    return _vars(cls)
+
+
 def module_of(cls: type) -> str:
     """Return the module that defined ``cls``, or "" where that is no plain text."""
     for base in mro(cls)[:1]:
