@@ -1,135 +1,174 @@
-"""What ``memprobe run`` costs a program, in CPU time, against the bare program.
+"""What ``memprobe run`` costs a program, in CPU time, against the bare program; and other tools.
 
-    python benchmarks/overhead.py [--pairs N] [-o reports/overhead.md]
+    python benchmarks/overhead.py [--pairs N] [--tool-pairs N] [--only NAME] [--again]
 
 Bare, measured and bare again are run in turn, so that a machine that gets slower meanwhile slows
-all three alike; the second bare run against the first is the control (A/A). CPU time is what the
-kernel says of the ended process (``wait4``), user and system together.
+all three alike; the second bare run against the first is the control (A/A). CPU time and peak
+memory are what the kernel says of the ended process (``wait4``), user and system together.
+
+Every pair is written to ``benchmarks/.cache/overhead.json`` at once: a run that was cut off goes
+on where it stopped, unless memprobe, a tool's version or a program has changed since.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
 import os
-import platform
-import random
-import statistics
+import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from memprobe.recording.reader import read
+from environments import CACHE, Unavailable, python_of, version
+from machine import load
+from medians import FEWEST, interval
+from overhead_page import GOAL, OURS, page
+from overhead_results import Results, digest
+from profilers import PROFILERS, Profiler, answer, our_answer
 
-PROGRAMS = Path(__file__).parent / "programs"
+HERE = Path(__file__).resolve().parent
+PROGRAMS = HERE / "programs"
 NAMES = ("allocates", "arrays", "groups")
-GOAL = 1.02
-RESAMPLES = 4000
+LONGEST = 900  # seconds for one run of one program
+SOURCES = (HERE.parent / "src", HERE.parent / "probes", PROGRAMS)
 
 
-@dataclass
-class Ratios:
-    """CPU-time ratios of one program, a number per pair."""
+@dataclass(frozen=True)
+class Cost:
+    """What one run took: CPU seconds and peak resident bytes, its children's included."""
 
-    program: str
-    bare: list[float] = field(default_factory=list)  # seconds
-    target: list[float] = field(default_factory=list)  # the program under memprobe / bare
-    whole: list[float] = field(default_factory=list)  # program and memprobe together / bare
-    control: list[float] = field(default_factory=list)  # bare / bare
+    cpu: float
+    peak: int
+
+
+class Failed(Exception):
+    """A program did not run to its end under a tool; its text says how."""
 
 
 def main() -> int:
-    """Measure every program, write the table, return 1 where the goal is missed."""
+    """Measure what is missing, write the page, return 1 where the goal is missed."""
     options = _options()
-    measured = [_measure(name, options.pairs) for name in NAMES]
-    text = page(measured, options.pairs)
+    results = Results.load(CACHE / "overhead.json")
+    if options.only in (None, OURS):
+        _measure_ours(results, options.pairs, again=options.again)
+    for profiler in PROFILERS:
+        if options.only in (None, profiler.name):
+            _measure_profiler(results, profiler, options.tool_pairs, again=options.again)
+    text = page(results)
     Path(options.output).write_text(text, encoding="utf-8")
     print(text)
-    return int(any(interval(one.target)[1] > GOAL for one in measured))
+    ours = results.ratios(OURS, "target")
+    return int(any(len(one) < FEWEST or interval(one)[1] > GOAL for one in ours.values()))
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--pairs", type=int, default=60)
+    parser.add_argument("--pairs", type=int, default=60, help="of memprobe, per program")
+    parser.add_argument("--tool-pairs", type=int, default=7, help="of each other tool")
+    parser.add_argument("--only", metavar="NAME", help="memprobe or one of the other tools")
+    parser.add_argument("--again", action="store_true", help="forget what was measured before")
     parser.add_argument("-o", "--output", default="reports/overhead.md")
     return parser.parse_args()
 
 
-def _measure(name: str, pairs: int) -> Ratios:
-    found = Ratios(name)
-    program = str(PROGRAMS / f"{name}.py")
+def _measure_ours(results: Results, pairs: int, *, again: bool) -> None:
+    """Run memprobe's pairs of all programs in turn until there are ``pairs`` of each."""
+    kept = results.begin(OURS, digest(*SOURCES), again=again)
+    kept.said = kept.said or our_answer()
     for pair in range(pairs):
-        print(f"{name}: pair {pair + 1} of {pairs}", file=sys.stderr, flush=True)
-        first = _cpu([sys.executable, program])
-        target, whole = _cpu_measured(program)
-        second = _cpu([sys.executable, program])
-        bare = (first + second) / 2
-        found.bare.append(bare)
-        found.target.append(target / bare)
-        found.whole.append(whole / bare)
-        found.control.append(second / first)
-    return found
+        for name in NAMES:
+            if len(kept.of(name)) > pair:
+                continue
+            print(f"{OURS}, {name}: pair {pair + 1} of {pairs}", file=sys.stderr, flush=True)
+            program = str(PROGRAMS / f"{name}.py")
+            busy = load()
+            first = cost([sys.executable, program])
+            target, whole = _under_memprobe(program)
+            second = cost([sys.executable, program])
+            bare = (first.cpu + second.cpu) / 2
+            kept.add(
+                name,
+                bare=bare,
+                target=target.cpu / bare,
+                whole=whole.cpu / bare,
+                control=second.cpu / first.cpu,
+                peak=target.peak / max(first.peak, second.peak),
+                load=busy,
+            )
+            results.save()
 
 
-def _cpu(command: list[str]) -> float:
-    """Run a command to its end and return its CPU seconds, its children's included."""
-    pid = os.posix_spawn(command[0], command, os.environ)
-    _, status, usage = os.wait4(pid, 0)
-    if status:
-        raise RuntimeError(f"{command} ended with {status}")
-    return usage.ru_utime + usage.ru_stime
+def _under_memprobe(program: str) -> tuple[Cost, Cost]:
+    """Return the cost of the program under memprobe, and of both together."""
+    from memprobe.recording.reader import read
 
-
-def _cpu_measured(program: str) -> tuple[float, float]:
-    """Return the CPU seconds of the program under memprobe, and of both together."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "overhead.memprobe")
-        whole = _cpu([sys.executable, "-m", "memprobe", "run", "-q", "-o", str(path), program])
+        whole = cost([sys.executable, "-m", "memprobe", "run", "-q", "-o", str(path), program])
         end = read(path).end
-    assert end is not None
-    assert end.cpu is not None
-    return end.cpu, whole
+    if end is None or end.cpu is None or end.peak is None:
+        raise Failed("memprobe run wrote no end")
+    return Cost(end.cpu, end.peak), whole
 
 
-def interval(values: list[float]) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of the median."""
-    chance = random.Random(7)
-    medians = sorted(
-        statistics.median(chance.choices(values, k=len(values))) for _ in range(RESAMPLES)
+def _measure_profiler(results: Results, profiler: Profiler, pairs: int, *, again: bool) -> None:
+    """Run the tool's pairs, and ask it once about the leaky script."""
+    key = f"{profiler.command} {version(profiler.environment)} {digest(PROGRAMS)}"
+    kept = results.begin(profiler.name, key, again=again)
+    try:
+        python = python_of(profiler.environment)
+        if not kept.said:
+            kept.said = answer(profiler, python)
+            results.save()
+        for pair in range(pairs):
+            for name in NAMES:
+                if len(kept.of(name)) <= pair:
+                    told = f"{profiler.name}, {name}: pair {pair + 1} of {pairs}"
+                    print(told, file=sys.stderr, flush=True)
+                    kept.add(name, **_pair(profiler, python, name))
+                results.save()
+    except Unavailable as reason:
+        kept.unavailable = str(reason)
+    except Failed as trouble:
+        kept.unavailable = str(trouble)
+    results.save()
+
+
+def _pair(profiler: Profiler, python: Path, name: str) -> dict[str, float]:
+    """Return the ratios of one run under the tool to the one before it in the same environment."""
+    program, busy = str(PROGRAMS / f"{name}.py"), load()
+    bare = cost([str(python), program])
+    with tempfile.TemporaryDirectory() as folder:
+        measured = cost(profiler.line(python, program, folder), folder)
+    return {
+        "bare": bare.cpu,
+        "whole": measured.cpu / bare.cpu,
+        "peak": measured.peak / bare.peak,
+        "load": busy,
+    }
+
+
+def cost(command: list[str], folder: str | None = None) -> Cost:
+    """Run a command to its end in ``folder``. Raises ``Failed``, after ``LONGEST`` seconds too."""
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    return medians[int(RESAMPLES * 0.025)], medians[int(RESAMPLES * 0.975)]
-
-
-def page(measured: list[Ratios], pairs: int) -> str:
-    """Return the report as Markdown."""
-    lines = [
-        "# Overhead",
-        "",
-        f"CPU time of a program under `memprobe run` against the bare program: {pairs} interleaved",
-        "pairs each, median with its 95 % interval. The control: the bare program against itself.",
-        "The whole command includes memprobe's own process (start-up, sampling from outside).",
-        f"Made by `python benchmarks/overhead.py --pairs {pairs}` on {datetime.date.today()},",
-        f"{os.cpu_count()} cores, Linux {platform.release().partition('-')[0]}, "
-        f"Python {platform.python_version()}.",
-        "",
-        "| program | bare, s | control | program under memprobe | whole command |",
-        "|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| `{one.program}` | {statistics.median(one.bare):.1f} | {_cell(one.control)} "
-        f"| {_cell(one.target)} | {_cell(one.whole)} |"
-        for one in measured
-    ]
-    missed = [one.program for one in measured if interval(one.target)[1] > GOAL]
-    verdict = f"missed by {', '.join(missed)}" if missed else "met"
-    lines += ["", f"Goal: the upper bound for the program is at most {GOAL}: {verdict}."]
-    return "\n".join(lines) + "\n"
-
-
-def _cell(values: list[float]) -> str:
-    low, high = interval(values)
-    return f"{statistics.median(values):.3f} ({low:.3f} to {high:.3f})"
+    deadline = time.monotonic() + LONGEST
+    while True:
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if pid:
+            break
+        if time.monotonic() > deadline:
+            process.kill()
+            process.wait()
+            raise Failed(f"it was stopped after {LONGEST} s")
+        time.sleep(0.02)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise Failed(f"it ended with {process.returncode}")
+    return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
 
 
 if __name__ == "__main__":

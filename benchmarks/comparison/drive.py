@@ -55,7 +55,7 @@ def ask(tool: Tool, case: Case) -> Answer:
             files = _files(execute(client, FILES, counts=False))
         if around:
             start = time.monotonic()
-            text = _memray_leaks(python, output)
+            text = memray_leaks(python, output)
             seconds = time.monotonic() - start
     return Answer(text, seconds, files)
 
@@ -128,7 +128,7 @@ def _files(text: str) -> dict[int, str]:
     return {int(cell): Path(name).name for name, cell in pairs}
 
 
-def _memray_leaks(python: Path, output: Path) -> str:
+def memray_leaks(python: Path, output: Path) -> str:
     """Return memray's largest allocations that were never freed, the largest first."""
     target = output.with_suffix(".csv")
     line = [str(python), "-m", "memray", "transform", "csv", "--leaks", "-f", "-o", str(target)]

@@ -71,6 +71,7 @@ def test_a_holder_is_named_where_its_own_name_stands(
         "exclusive 114.4 MiB",
         "~114.44 MB",  # of 2**20
         "115 M",
+        "105 MiB",  # and 12.5 % away if read as decimal
         "122,880,000",
         'label="DataFrame\\n120000164 bytes"',
         "MALLOC,6,120000256,1,0x1",
