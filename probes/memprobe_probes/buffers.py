@@ -9,18 +9,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import arrow_buffers, numpy_arrays, sizes
+from . import arrow_buffers, native_objects, numpy_arrays, polars_frames, sizes, torch_tensors
 from .parts import NOTHING, Adapter, Parts
 from .python_buffers import MANAGED_BUFFER
 
 # Types whose data this version cannot see: said in the report instead of counted as zero.
-_BLIND = {"polars", "torch", "tensorflow", "jax", "cupy", "cudf"}
+_BLIND = {
+    "tensorflow": ("EagerTensor", "ResourceVariable"),
+    "jaxlib": ("ArrayImpl",),
+    "cupy": ("ndarray",),
+    "cudf": ("DataFrame", "Series"),
+    "xgboost": ("Booster", "DMatrix", "QuantileDMatrix"),
+    "lightgbm": ("Booster", "Dataset"),
+    "catboost": ("Pool", "CatBoost"),
+    "duckdb": ("DuckDBPyConnection", "DuckDBPyRelation"),
+}
 
 
-def adapter_for(cls: type, check: Callable[[], None] = lambda: None) -> Adapter | None:
+def adapter_for(
+    cls: type, check: Callable[[], Any] = dict, note: Callable[[str], Any] = str
+) -> Adapter | None:
     """Return the adapter for instances of ``cls``, or None for ordinary objects.
 
     ``check`` is called now and then by adapters that may take long; it raises to stop them.
+    ``note`` is told the name of what an adapter met and cannot measure.
     """
     if is_array(cls):
         return numpy_arrays.arrays()
@@ -28,6 +40,20 @@ def adapter_for(cls: type, check: Callable[[], None] = lambda: None) -> Adapter 
         return arrow_buffers.adapter(cls, check)
     if cls is memoryview or cls is MANAGED_BUFFER:
         return _none_of_its_own
+    return (
+        polars_frames.adapter(cls, check)
+        or torch_tensors.adapter(cls, note)
+        or native_objects.adapter(cls)
+    )
+
+
+def blind_spot(cls: type) -> str | None:
+    """Return the name of a type that holds native data no adapter can see."""
+    if polars_frames.is_plan(cls):
+        return "polars.LazyFrame"
+    package = sizes.module_of(cls).partition(".")[0]
+    if sizes.type_name(cls).rpartition(".")[2] in _BLIND.get(package, ()):
+        return sizes.type_name(cls)
     return None
 
 
@@ -46,19 +72,6 @@ def _none_of_its_own(obj: Any) -> Parts:
     return NOTHING
 
 
-def blind_spot(cls: type) -> str | None:
-    """Return the name of a type that holds native data no adapter can see."""
-    package = sizes.module_of(cls).partition(".")[0]
-    if package in _BLIND and sizes.type_name(cls).rpartition(".")[2] in (
-        "DataFrame",
-        "Series",
-        "Tensor",
-        "Array",
-    ):
-        return sizes.type_name(cls)
-    return None
-
-
 def is_object_array(obj: Any) -> bool:
     """Whether ``obj`` is an ndarray of Python objects that owns its elements."""
     known = numpy_arrays.arrays()
@@ -75,44 +88,3 @@ def object_array_elements(obj: Any, positions: list[int] | None) -> list[list[An
     """Return the objects of each element of an object ndarray, or of those at ``positions``."""
     known = numpy_arrays.arrays()
     return known.rows(obj, positions) if known is not None else []
-
-
-def describe(obj: Any) -> dict[str, Any]:
-    """Return shape, dtypes and length of an object, as far as they are known types' own facts."""
-    cls = type(obj)
-    try:
-        names = {sizes.type_name(base) for base in sizes.mro(cls)}
-        if any(name.startswith("pandas.") for name in names):
-            return _describe_pandas(obj, names)
-        if adapter_for(cls) is not None:
-            return _describe_array(obj)
-        if cls in (list, tuple, dict, set, frozenset, str, bytes, bytearray):
-            return {"length": len(obj)}
-    except Exception:
-        return {}
-    return {}
-
-
-def _describe_pandas(obj: Any, names: set[str]) -> dict[str, Any]:
-    if "pandas.DataFrame" in names:
-        manager = object.__getattribute__(obj, "_mgr")
-        dtypes: dict[str, int] = {}
-        for block in manager.blocks:
-            dtype = str(block.values.dtype)
-            dtypes[dtype] = dtypes.get(dtype, 0) + len(block.mgr_locs)
-        return {"shape": [len(axis) for axis in reversed(manager.axes)], "dtypes": dtypes}
-    if "pandas.Series" in names:
-        manager = object.__getattribute__(obj, "_mgr")
-        return {
-            "shape": [len(manager.axes[0])],
-            "dtypes": {str(block.values.dtype): 1 for block in manager.blocks},
-        }
-    return {}
-
-
-def _describe_array(obj: Any) -> dict[str, Any]:
-    shape = getattr(obj, "shape", None)
-    if shape is None:
-        return {"length": len(obj), "dtypes": {str(obj.type): 1}}
-    dtype = getattr(obj, "dtype", None)
-    return {"shape": [int(n) for n in shape], "dtypes": {str(dtype): 1} if dtype else {}}

@@ -12,9 +12,11 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from . import buffers, sizes
+from . import sizes
 from .containers import CONTAINERS
+from .describe import describe
 from .garbage import adopt_garbage, unmet
+from .overlaps import settle
 from .paths import path_to
 from .pinned import pinned_bytes
 from .roots import Root
@@ -37,8 +39,10 @@ def attribute(walk: Walk, roots: Sequence[Root], nodes: Sequence[int]) -> list[i
     for node in nodes:
         if node >= 0:
             walk.incoming[node] += 1
+    settle(walk)
     masks = _reached(walk, nodes)
     if adopt_garbage(walk, [bool(mask) for mask in masks]):
+        settle(walk)
         masks = _reached(walk, nodes)
     for node in unmet(walk):
         _spread_mask(walk, masks, node, 1 << len(roots))
@@ -193,7 +197,7 @@ def _holder_rows(
         root, node = roots[number], nodes[number]
         row = {"id": number, "root": root.kind, "expr": root.expr, "object": node}
         row["type"] = sizes.type_name(type(walk.objects[node]))
-        row.update(buffers.describe(walk.objects[node]))
+        row.update(describe(walk.objects[node]))
         text = strings(walk, walk.objects[node])
         if text is not None:
             row["strings"] = text

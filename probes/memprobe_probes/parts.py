@@ -16,3 +16,10 @@ Adapter = Callable[[Any], Parts]
 
 NOTHING: Parts = ([], [])
 LEAST_BUFFER = 64  # bytes below which native memory is not worth a node
+
+
+def keyed(obj: Any, nbytes: int, part: int = 0) -> list[tuple[int, int]]:
+    """Return a buffer of unknown address: one that no other object's can be mistaken for."""
+    if nbytes <= 0:
+        return []
+    return [((1 << 64) + (id(obj) << 48) + (part << 40), nbytes)]

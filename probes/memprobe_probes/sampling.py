@@ -68,7 +68,7 @@ def _parts(kind: Kind, obj: Any) -> tuple[list[Any], list[tuple[int, int]]]:
     """Return children and native buffers of one object inside a sampled element."""
     if kind.adapter is None:
         return gc.get_referents(obj), []
-    children, native = kind.adapter(obj)
+    children, native = kind.native(obj)
     children = children + gc.get_referents(obj)
     if (
         kind.is_array

@@ -6,7 +6,7 @@ they would be as UTF-8. Only exact ``str`` and missing values make a column of t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import numpy_arrays, sizes
@@ -61,11 +61,12 @@ def _values(values: Any) -> Any:
     return values
 
 
-def _rows_of(values: Any, arrays: numpy_arrays.Arrays) -> Iterable[Any]:
+def _rows_of(values: Any, arrays: numpy_arrays.Arrays) -> list[Any]:
     if type(values) is not arrays.array or arrays.dtype(values).kind != "O":
-        return ()
-    dimensions = len(arrays.shape(values))
-    return (values,) if dimensions == 1 else list(values) if dimensions == 2 else ()
+        return []
+    rows: Any = values
+    dimensions = len(arrays.shape(rows))
+    return [rows] if dimensions == 1 else list(rows) if dimensions == 2 else []
 
 
 def _estimate(walk: Walk, column: Any, arrays: numpy_arrays.Arrays) -> tuple[float, float] | None:

@@ -14,8 +14,10 @@ import types
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from . import buffers, sizes
+from . import buffers, sizes, user_signals
 from .containers import CONTAINERS, OBJECT_ARRAY, ObjectArray
+from .parts import NOTHING, Parts
+from .python_buffers import map_size
 from .sampling import SAMPLE, sample_sizes
 
 BIG_CONTAINER = 4096  # elements from which on a container is sampled
@@ -81,6 +83,10 @@ class Walk:
         self.parents: list[int] = []
         self.incoming: list[int] = []
         self.adapted: list[int] = []  # nodes whose data an adapter found
+        self.native: dict[int, int] = {}  # address → bytes of native buffers
+        self.addresses: dict[int, int] = {}  # node → address of a native buffer
+        self.lent: set[int] = set()  # addresses that others than arrays told
+        self.explained: set[int] = set()  # those whose reference to an array is accounted for
         self.blind: set[str] = set()  # types whose data cannot be seen
         self.changed: set[str] = set()  # types of containers that changed while they were read
         self._kinds: dict[type, Kind] = {}
@@ -130,7 +136,7 @@ class Walk:
         """Return what is to be done with instances of ``cls``."""
         found = self._kinds.get(cls)
         if found is None:
-            found = self._kinds[cls] = Kind(cls, self.in_time)
+            found = self._kinds[cls] = Kind(cls, self.in_time, self.blind.add)
             blind = buffers.blind_spot(cls)
             if blind:
                 self.blind.add(blind)
@@ -163,6 +169,9 @@ class Walk:
         if node is None:
             node = self._append(-address, None, parent)
             self.edges[node] = ()
+            self.addresses[node] = address
+        if nbytes > self.native.get(address, 0):
+            self.native[address] = nbytes
             self.sizes[node] = nbytes
         return node
 
@@ -187,7 +196,9 @@ class Walk:
     def _parts(self, kind: Kind, obj: Any) -> tuple[Iterable[Any], list[tuple[int, int]]]:
         if kind.adapter is None:
             return gc.get_referents(obj), []
-        children, native = kind.adapter(obj)
+        children, native = kind.native(obj)
+        if native and not kind.is_array:
+            self.lent.update(address for address, _ in native)
         self.adapted.append(self.index[id(obj)])
         children = children + [child for child in gc.get_referents(obj) if child is not obj]
         if kind.is_array and buffers.is_object_array(obj):
@@ -223,7 +234,7 @@ _PENDING: tuple[int, ...] = (-1,)
 class Kind:
     """What the walk does with the instances of one class."""
 
-    def __init__(self, cls: type, check: Callable[[], None]) -> None:
+    def __init__(self, cls: type, check: Callable[[], None], note: Callable[[str], None]) -> None:
         package = sizes.module_of(cls).partition(".")[0]
         ancestry = sizes.mro(cls)
         self.stop = any(stop in ancestry for stop in _STOP_TYPES) or (
@@ -231,17 +242,33 @@ class Kind:
             and sizes.type_name(cls).rpartition(".")[2] not in _PASSED_THROUGH
         )
         self.leaf = cls in _LEAVES
-        self.adapter = None if self.leaf or self.stop else buffers.adapter_for(cls, check)
+        self.adapter = None if self.leaf or self.stop else buffers.adapter_for(cls, check, note)
         self.is_array = self.adapter is not None and buffers.is_array(cls)
         self.is_arrow = self.adapter is not None and buffers.is_arrow(cls)
         self.size: Callable[[Any], int] = (
             _array_shell_size if self.adapter else sizes.shallow_sizer(cls)
         )
+        if sizes.type_name(cls) == "mmap.mmap":
+            self.size = map_size
+        self._note = note
         self.elements: Callable[[Any, list[int]], list[Any]] | None = None
         self.length: Callable[[Any], int] = len
         for container, elements, length in CONTAINERS:
             if container in ancestry:
                 self.elements, self.length = elements, length
+
+    def native(self, obj: Any) -> Parts:
+        """Return what the adapter finds; where it fails the type counts as not measured."""
+        assert self.adapter is not None
+        try:
+            return self.adapter(obj)
+        except TooLong:
+            raise
+        except Exception as error:
+            if user_signals.behind(error):
+                raise
+            self._note(sizes.type_name(type(obj)))
+            return NOTHING
 
 
 def _array_shell_size(obj: Any) -> int:

@@ -169,6 +169,10 @@ def test_no_user_code_runs() -> None:
             calls.append("module")
             return "evil"
 
+        def __getattribute__(cls, name: str) -> Any:
+            calls.append(f"class {name}")
+            return type.__getattribute__(cls, name)
+
     class Hostile(metaclass=Meta):
         def __init__(self) -> None:
             self.data = np.ones(MB)
