@@ -10,7 +10,8 @@ from . import frames, sizes
 from .walk import Walk
 
 _VIA = {types.TracebackType: "traceback", types.FrameType: "frame", types.CellType: "closure",
-        types.GeneratorType: "suspended-frame", types.CoroutineType: "suspended-frame"}  # fmt: skip
+        types.GeneratorType: "suspended-frame", types.CoroutineType: "suspended-frame",
+        types.AsyncGeneratorType: "suspended-frame"}  # fmt: skip
 
 
 def path_to(walk: Walk, node: int) -> tuple[list[dict[str, str]], list[str]]:
@@ -52,6 +53,10 @@ def edge_name(above: Any, below: Any) -> str:
         return "cell_contents"
     if cls is types.FunctionType:
         return "closure" if type(below) is tuple else "function"
+    if type in sizes.mro(cls) and type(below) is dict:
+        return "__dict__"
+    if below is cls:
+        return ".__class__"
     if dict in sizes.mro(cls):
         return _attribute_name(above, below, "[key]")
     return _attribute_name(above, below)
