@@ -49,7 +49,9 @@ def unmet(walk: Walk) -> list[int]:
     return [
         node
         for node, count in enumerate(counts)
-        if count - OWN_REFERENCES > walk.incoming[node] and walk.objects[node] is not None
+        if count - OWN_REFERENCES > walk.incoming[node]
+        and walk.objects[node] is not None
+        and not walk.kind(type(walk.objects[node])).partly_met
     ]
 
 

@@ -194,6 +194,8 @@ class Probe:
         max_pause_ns = int((60.0 if unhurried else float(self.config["max_pause"])) * 1e9)
         if self.shell is not None:
             found = roots.notebook_roots(self.shell)
+            if self.hooks is not None:
+                roots.tell_cells(found, self.hooks.figures, self.hooks.last_cell)
         else:
             found = roots.script_roots(at_exit=at_exit)
         usage = self._usage(at_exit=at_exit)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from . import advancing, derivations, names, sizes
+from . import advancing, artists, derivations, names, sizes
 from .census import Census
 from .sampler import Counters
 from .usage import Usage, named
@@ -70,10 +70,12 @@ class CellHooks:
         self._usage = Usage()
         self._learnt = 0  # cells of the history whose use of containers is known
         self.last_cell: int | None = None
+        self.figures = artists.FigureCells()
         self.sampled_peak = 0
 
     def install(self) -> None:
         """Start listening."""
+        self.figures.note(None)
         self._shell.events.register("pre_run_cell", self._before)
         self._shell.events.register("post_run_cell", self._after)
 
@@ -167,6 +169,7 @@ class CellHooks:
         rss = self._counters.rss()
         fields = self._named(began["found"], began["source"], began["cell"])
         fields["bound"] = self._bound(began)
+        self.figures.note(began["cell"])
         fields["lengths"] = self._census.changes()
         fields["advanced"] = self._advanced(began["source"], fields)
         self._write(

@@ -13,7 +13,7 @@ import types
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from . import frames, sizes
+from . import artists, frames, sizes
 from .caches import facts, unwrapped
 
 _IPYTHON_NAMES = frozenset(
@@ -306,12 +306,18 @@ def _is_behaviour(held: Any) -> bool:
 
 
 def _figures() -> Iterator[Root]:
-    helpers = sys.modules.get("matplotlib._pylab_helpers")
-    figures = getattr(getattr(helpers, "Gcf", None), "figs", None)
-    if figures is None:
-        return
-    for number, manager in list(figures.items()):
+    for number, manager in artists.open_figures():
         yield Root("figure", f"plt.figure({number})", manager)
+
+
+def tell_cells(found: Iterable[Root], figures: artists.FigureCells, running: int | None) -> None:
+    """Note with the roots of figures which cell opened them."""
+    managers = {f"plt.figure({number})": number for number, _ in artists.open_figures()}
+    for root in found:
+        if root.kind == "figure" and root.expr in managers:
+            cell = figures.cell_of(managers[root.expr], root.obj, running)
+            if cell is not None:
+                root.facts["cell"] = cell
 
 
 def _threads() -> Iterator[Root]:

@@ -14,7 +14,7 @@ import types
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from . import buffers, sizes, user_signals
+from . import artists, buffers, sizes, user_signals
 from .containers import CONTAINERS, OBJECT_ARRAY, ObjectArray
 from .parts import NOTHING, Parts
 from .python_buffers import map_size
@@ -27,7 +27,6 @@ _STOP_TYPES = (
     types.ModuleType,
     type,
     types.CodeType,
-    types.BuiltinFunctionType,
     types.MethodDescriptorType,
     types.WrapperDescriptorType,
     types.GetSetDescriptorType,
@@ -241,7 +240,9 @@ class Kind:
             package in _STOP_PACKAGES
             and sizes.type_name(cls).rpartition(".")[2] not in _PASSED_THROUGH
         )
-        self.leaf = cls in _LEAVES
+        fixture = artists.fixture_bytes(cls)
+        self.leaf = cls in _LEAVES or fixture is not None
+        self.partly_met = artists.is_referred_to_by_fixtures(cls)
         self.adapter = None if self.leaf or self.stop else buffers.adapter_for(cls, check, note)
         self.is_array = self.adapter is not None and buffers.is_array(cls)
         self.is_arrow = self.adapter is not None and buffers.is_arrow(cls)
@@ -251,6 +252,8 @@ class Kind:
         if sizes.type_name(cls) == "mmap.mmap":
             self.size = map_size
         self._note = note
+        if fixture is not None:
+            self.size = lambda obj: fixture
         self.elements: Callable[[Any, list[int]], list[Any]] | None = None
         self.length: Callable[[Any], int] = len
         for container, elements, length in CONTAINERS:
