@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LOOK = 0.05
 
 
-_steps: tuple[Any, dict[str, Any]] | None = None  # the probe and the plan of a run in steps
+_steps: tuple[Any, Any] | None = None  # the plan and the recorder of a run in steps
 
 
 def start(folder: str, began: int | None = None) -> None:
@@ -40,7 +40,10 @@ def start(folder: str, began: int | None = None) -> None:
     os.register_at_fork(after_in_child=watch.forked)
     watch.begin()
     if config.get("steps"):
-        _steps = probe, config["steps"]
+        # Here, where library modules that only we need are taken out of sys.modules again.
+        from . import steps
+
+        _steps = steps.Plan(config["steps"]), steps.StepRecorder(probe)
         if began is not None:
             seconds = (time.monotonic_ns() - began) / 1e9
             probe.recorder.write(
@@ -55,8 +58,8 @@ def run_in_steps() -> None:
     if _steps is None:  # the probe could not start: the script runs all the same
         steps.run(steps.Plan({"starts": []}), lambda step, work: work())
         return
-    probe, config = _steps
-    steps.run(steps.Plan(config), steps.StepRecorder(probe).around)
+    plan, recorder = _steps
+    steps.run(plan, recorder.around)
 
 
 class ScriptWatch:

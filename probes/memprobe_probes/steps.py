@@ -11,6 +11,7 @@ import __future__
 import ast
 import builtins
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from . import names
 
 _FLAGS = {name: getattr(__future__, name).compiler_flag for name in __future__.all_feature_names}
 _INHERITED = ("__annotations__", "__builtins__", "__package__", "__spec__", "__name__")
+_COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 MOST_NAMES = 400
 
 
@@ -108,11 +110,11 @@ def _first_line(statement: ast.stmt) -> int:
 
 
 def _lines(content: bytes) -> list[str]:
-    import io
-    import tokenize
-
-    encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
-    return content.decode(encoding, "replace").splitlines(keepends=True)
+    """Return the source's lines as Python counts them; its compilation has judged it before."""
+    cookies = [_COOKIE.match(line) for line in content.split(b"\n", 2)[:2]]
+    encoding = next((cookie[1].decode() for cookie in cookies if cookie), "utf-8")
+    text = content.removeprefix(b"\xef\xbb\xbf").decode(encoding, "replace")
+    return [line + "\n" for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
 
 
 def _future_flags(tree: ast.Module) -> int:
@@ -137,6 +139,8 @@ def _become_script(folder: str | None) -> str:
     if type(original) is list and launcher in original:
         original.remove(launcher)
     path = os.path.abspath(sys.argv[0])
+    if launcher in sys.path_importer_cache:  # Python asks whether what it runs is a folder
+        sys.path_importer_cache[path] = sys.path_importer_cache.pop(launcher)
     if not getattr(sys.flags, "safe_path", False) and sys.path:
         sys.path[0] = folder or os.path.dirname(os.path.realpath(path))
     main: Any = sys.modules["__main__"]

@@ -164,6 +164,18 @@ def test_what_only_ipython_holds_was_never_there_in_the_script() -> None:
     assert (row.notebook.until, row.notebook.at_end) == ("kernel's end", True)
 
 
+def test_the_script_holds_until_its_process_ends_or_it_lets_go() -> None:
+    steps = [
+        step({("a",): 40 * MB, ("b",): 30 * MB}, binds="a b"),
+        step({("a",): 40 * MB}, uses="a"),
+    ]
+    found = report(notebook(steps), *[script(*steps)] * 2)
+    until = {row.name: row.script.until for row in found.contrast.holders if row.script}
+    assert until == {"a": "process exit", "b": "cell 2"}
+    (made,) = {row.script.created.file for row in found.contrast.holders if row.script}  # type: ignore[union-attr]
+    assert made == "etl.py"
+
+
 def growing(per_round: int, rounds: int) -> list[list[dict[str, Any]]]:
     return [[step({("rows",): per_round * number}, uses="rows")] for number in range(1, rounds + 1)]
 
@@ -188,7 +200,7 @@ def test_growth_in_every_round_is_named_with_its_bytes() -> None:
         ([20, 40, 60], "two rounds after the first are not enough"),
         ([20, 40, 60, 60], "one round added nothing"),
         ([20, 90, 90, 90], "a cache that filled in the second round"),
-        ([1, 2, 3, 4], "it is less than min-bytes in the end"),
+        ([2, 4, 6, 8], "it is less than min-bytes in the end"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
