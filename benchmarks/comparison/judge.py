@@ -3,8 +3,9 @@
     said(text, case, files) -> Said
 
 - holder: one of the labelled holders' names occurs anywhere in the output. A dotted one needs both
-  of its last parts unless the last is distinctive; ``Out[4]`` may be written as ``_oh[4]``. Lines
-  of the program's own source that a tool quotes do not count.
+  of its last parts unless the last is distinctive; ``Out[4]`` may be written as ``_oh[4]``, and
+  pyplot's list of figures by any of its names. Lines of the program's own source that a tool
+  quotes do not count.
 - bytes: any size in the output is within ten per cent of the known bytes, read as decimal or as
   binary units, whichever fits.
 - cell: an execution that made or holds the object is named: ``cell 4``, ``In[4]``, ``Out[4]``,
@@ -72,6 +73,8 @@ def names(text: str, holder: str) -> bool:
     output = re.fullmatch(r"Out\[(\d+)\]", holder)
     if output:
         return re.search(rf"\b(?:Out|_oh)\W{{1,6}}{output[1]}\b", text) is not None
+    if holder.startswith("plt.figure"):  # kept by pyplot's own list, whichever way it is called
+        return re.search(r"plt\.figure|\bGcf\b|_pylab_helpers", text) is not None
     *_, before, last = ["", *re.findall(r"\w+", holder)]
     if not before or len(last) >= DISTINCTIVE or "_" in last.strip("_") or last[:1] == "_":
         return _word(last, text)
@@ -79,8 +82,11 @@ def names(text: str, holder: str) -> bool:
 
 
 def _word(word: str, text: str) -> bool:
-    """Whether ``word`` stands alone; as a module on the way to a class it is another thing."""
-    return re.search(rf"(?<!\w){re.escape(word)}(?!\w|\.[A-Z]|\.py\b)", text) is not None
+    """Whether ``word`` stands alone; ``core.frame.DataFrame`` is a module's name, and no other."""
+    found = re.escape(word)
+    alone = rf"(?<![\w.]){found}(?!\w|\.py\b)"
+    as_attribute = rf"(?<=\.){found}(?!\w|\.[A-Z]|\.py\b)"
+    return re.search(f"{alone}|{as_attribute}", text) is not None
 
 
 def sizes(text: str) -> Iterator[float]:

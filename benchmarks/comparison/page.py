@@ -29,7 +29,9 @@ What counts, by rule (`benchmarks/comparison/judge.py`):
 
 Where two readings are possible, the one in the tool's favour counts: a size may be a total that
 happens to be near, a name may stand in a long list, and tools that explain objects of a type were
-told the right type. Each output is kept in `benchmarks/.cache/peers/` by a run.
+told the right type. Of memprobe's own report only the findings are judged, not its tables of
+names and cells, which would name nearly everything. Each output is kept in
+`benchmarks/.cache/peers/` by a run.
 """
 
 

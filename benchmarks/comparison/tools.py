@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-LARGEST = 3  # objects of the type that are explained
-
 
 @dataclass(frozen=True)
 class Tool:
@@ -30,7 +28,8 @@ class Tool:
 GUPPY = Tool(
     name="guppy3",
     made_for="looking into a live heap, interactively",
-    asked="`setrelheap()` first; `heap()`, `.byrcs`; `.byid`, `.sp`, `.rp` of the largest kind",
+    asked="`setrelheap()` first; `heap()`, `.byrcs`; `.byid`, `.sp`, `.rp` of the 3 largest "
+    "objects of the largest kind",
     told="nothing",
     stops="yes",
     before="from guppy import hpy\nhp = hpy()\nhp.setrelheap()",
@@ -38,10 +37,10 @@ GUPPY = Tool(
 heap = hp.heap()
 print(heap)
 print(heap.byrcs)
-largest = heap[0].byid[0]
-print(largest)
-print(largest.sp)
-print(largest.rp)
+for rank in range(min(3, heap[0].count)):
+    print(heap[0].byid[rank])
+    print(heap[0].byid[rank].sp)
+    print(heap[0].byid[rank].rp)
 """,
 )
 
@@ -49,17 +48,22 @@ OBJGRAPH = Tool(
     name="objgraph",
     made_for="drawing what refers to an object",
     asked="`show_growth()` first and last; `show_most_common_types()`; `by_type(T)`, "
-    "`find_backref_chain` and `show_chain` with sizes",
+    "`find_backref_chain` and `show_chain` of its 3 largest objects, with sizes",
     told="the type",
     stops="yes",
     before="import objgraph\nobjgraph.show_growth(limit=1)",
-    after=f"""
-import sys
+    after="""
 objgraph.show_growth(limit=12)
 objgraph.show_most_common_types(limit=12)
-for found in sorted(objgraph.by_type('{{short}}'), key=sys.getsizeof)[-{LARGEST}:]:
-    chain = objgraph.find_backref_chain(found, objgraph.is_proper_module)
-    objgraph.show_chain(chain, output=sys.stdout, extra_info=sys.getsizeof)
+
+def explain():
+    import sys
+    # In a function: a name of the notebook's own would hold what it is to explain.
+    for found in sorted(objgraph.by_type('{short}'), key=sys.getsizeof)[-3:]:
+        chain = objgraph.find_backref_chain(found, objgraph.is_proper_module)
+        objgraph.show_chain(chain, output=sys.stdout, extra_info=sys.getsizeof)
+
+explain()
 """,
 )
 
@@ -67,7 +71,7 @@ PYMPLER = Tool(
     name="pympler",
     made_for="sizes of objects, and their growth by type",
     asked="`SummaryTracker` around it; `muppy` with `summary`; `asizeof` and `refbrowser` of the "
-    "largest object of the type",
+    "3 largest objects of the type",
     told="the type",
     stops="yes",
     before="from pympler.tracker import SummaryTracker\ntracker = SummaryTracker()",
@@ -78,17 +82,19 @@ tracker.print_diff()
 everything = muppy.get_objects()
 summary.print_(summary.summarize(everything))
 kind = getattr(importlib.import_module('{type}'.rpartition('.')[0]), '{short}')
-largest = muppy.sort(muppy.filter(everything, Type=kind))[-1]
-print(asizeof.asized(largest, detail=1).format())
-refbrowser.ConsoleBrowser(largest, maxdepth=3).print_tree()
+for found in muppy.sort(muppy.filter(everything, Type=kind))[-3:]:
+    print(asizeof.asized(found, detail=1).format())
+    try:
+        refbrowser.ConsoleBrowser(found, maxdepth=3).print_tree()
+    except ValueError as error:
+        print(error)
 """,
 )
 
 LEAK_HUNTER = Tool(
     name="python-leak-hunter",
     made_for="growth per call in services, and a test against it",
-    asked="`why_alive(T)`; `measure_growth` wants a unit of work to repeat, which these notebooks "
-    "do not have",
+    asked="`why_alive(T)`; `measure_growth` wants a unit of work that may be repeated: not used",
     told="the type",
     stops="yes",
     after="from leak_hunter import why_alive\nprint(why_alive('{type}').format())",
@@ -98,8 +104,8 @@ MEMALOT = Tool(
     name="memalot",
     made_for="objects that outlive their time, in tests and development",
     asked="`start_leak_monitoring(max_object_lifetime=2, included_type_names={T}, "
-    "compute_size_in_leak_summary=True)`, at most 20 s for an object's referrers, then 2 minutes "
-    "for its first full report",
+    "compute_size_in_leak_summary=True)`, at most 20 s for an object's referrers; at the end 4 "
+    "more of its reports, or 2 minutes",
     told="the type",
     stops="slowed down: it works on a thread",
     before="""
@@ -112,11 +118,9 @@ time.sleep(4)
 """,
     after="""
 import time
-until = time.monotonic() + 120
-while time.monotonic() < until and 'iteration 2 of' not in ''.join(memalot_says):
+until, reports = time.monotonic() + 120, len(memalot_says)
+while time.monotonic() < until and ''.join(memalot_says[reports:]).count('Report ID') < 4:
     time.sleep(0.5)
-    if ''.join(memalot_says).count('End of Memalot Report') > 1:
-        break
 monitor.stop()
 print('\\n'.join(memalot_says))
 """,
