@@ -23,7 +23,7 @@ DEMO_NEEDS := ipykernel pandas
 READY_DEMO := $(VENV)/.ready-demo
 READY_DEV  := $(VENV)/.ready-dev
 
-.PHONY: help demo test lint accuracy picture test-matrix clean
+.PHONY: help demo test lint accuracy picture benchmark report-day peers test-matrix clean
 .DEFAULT_GOAL := help
 
 help:
@@ -32,7 +32,10 @@ help:
 	@echo 'make lint         ruff and mypy'
 	@echo 'make accuracy     run every labelled scenario, write reports/accuracy.md'
 	@echo 'make picture      draw the README'"'"'s picture again, from a real run of the demo'
-	@echo 'make benchmark    what memprobe run costs, write reports/overhead.md (half an hour)'
+	@echo 'make benchmark    what memprobe run and other profilers cost, write reports/overhead.md'
+	@echo '                  (two hours; goes on where it was cut off; PAIRS=6 for a short one)'
+	@echo 'make report-day   how long a report on a 24-hour recording takes, write reports/report.md'
+	@echo 'make peers        ask other tools about ten of the scenarios, write reports/peers.md'
 	@echo 'make test-matrix  the tests on every Python from 3.10 to 3.13 that is installed'
 	@echo 'make clean        remove .venv and everything that was built'
 
@@ -54,7 +57,13 @@ picture: $(READY_DEV)
 	$(BIN)/python docs/images/make_report.py
 
 benchmark: $(READY_DEV)
-	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/overhead.py $(if $(PAIRS),--pairs $(PAIRS))
+
+report-day: $(READY_DEV)
+	$(BIN)/python benchmarks/report_day.py
+
+peers: $(READY_DEV)
+	$(BIN)/python benchmarks/peers.py
 
 # One virtual environment per version, inside .venv; a missing version is said, not failed.
 test-matrix:
@@ -73,7 +82,7 @@ pytest: $(READY_DEV)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info src/*.egg-info probes/*.egg-info
-	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis benchmarks/.cache
 	find src probes tests scenarios benchmarks -name __pycache__ -type d -exec rm -rf {} +
 
 $(BIN)/python:
