@@ -103,9 +103,12 @@ def timeline(points: Sequence[Point], most: int = TIMELINE_POINTS) -> list[list[
         return [[x, y] for x, y in points]
     start, length = points[0][0], points[-1][0] - points[0][0] or 1.0
     highest: dict[int, Point] = {}
+    # A day has 170,000 points: no call more than needed for each.
     for point in points:
         slot = min(int((point[0] - start) / length * most), most - 1)
-        highest[slot] = max(highest.get(slot, point), point, key=lambda at: at[1])
+        known = highest.get(slot)
+        if known is None or point[1] > known[1]:
+            highest[slot] = point
     return [[x, y] for x, y in highest.values()]
 
 
