@@ -62,6 +62,7 @@ class NotebookRun:
         self._client: Any = None
         self._attachment: Attachment | None = None
         self._status = CELL_FAILED
+        self._stopped = False  # the kernel has to end at once, whatever runs in it
         self.start_up = 0.0  # seconds the kernel took until it was ready
         self._sockets = tempfile.mkdtemp(prefix="memprobe-")
 
@@ -184,7 +185,7 @@ class NotebookRun:
             if self._client is not None:
                 self._client.stop_channels()
             if self._manager is not None:
-                self._manager.shutdown_kernel(now=self._attachment is None)
+                self._manager.shutdown_kernel(now=self._attachment is None or self._stopped)
                 self._manager.cleanup_resources()
             shutil.rmtree(self._sockets, ignore_errors=True)
 

@@ -48,7 +48,6 @@ class RoundsRun(NotebookRun):
         self._rounds = rounds
         self._told = told
         self._error = ""
-        self._stopped = False
         self.failure: Failure | None = None
 
     def run(self, final_path: Path | None = None) -> Outcome:
@@ -124,6 +123,5 @@ class RoundsRun(NotebookRun):
     def _leave(self, attachment: Any) -> None:
         if self._stopped:
             attachment.close()
-            self._manager.shutdown_kernel(now=True)
         else:
             super()._leave(attachment)
