@@ -13,11 +13,10 @@ on where it stopped, unless memprobe, a tool's version or a program has changed 
 from __future__ import annotations
 
 import argparse
-import os
+import json
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,23 +151,16 @@ def _pair(profiler: Profiler, python: Path, name: str) -> dict[str, float]:
 
 def cost(command: list[str], folder: str | None = None) -> Cost:
     """Run a command to its end in ``folder``. Raises ``Failed``, after ``LONGEST`` seconds too."""
-    process = subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + LONGEST
-    while True:
-        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-        if pid:
-            break
-        if time.monotonic() > deadline:
-            process.kill()
-            process.wait()
-            raise Failed(f"it was stopped after {LONGEST} s")
-        time.sleep(0.02)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise Failed(f"it ended with {process.returncode}")
-    return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+    meter = [sys.executable, "-S", "-E", str(HERE / "meter.py"), str(LONGEST)]
+    done = subprocess.run([*meter, *command], cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        raise Failed(f"it could not be started: {done.stderr.splitlines()[-1:]}")
+    found = json.loads(done.stdout)
+    if found["status"] is None:
+        raise Failed(f"it was stopped after {LONGEST} s")
+    if found["status"]:
+        raise Failed(f"it ended with {found['status']}")
+    return Cost(found["cpu"], found["peak"])
 
 
 if __name__ == "__main__":

@@ -77,8 +77,15 @@ def quotation(text: str) -> str:
     holder = next((line for line in lines if said(line, LEAKY, source).named), None)
     near = next((line for line in lines if said(line, LEAKY, source).bytes), None)
     best = holder or line_of(text) or near or (lines or [""])[-1]
-    words = " ".join(re.sub(r"[^ ;,'\"]*/(?=[^/ ;,'\"]+)", "", best).replace("|", " ").split())
-    return words if len(words) <= SHOWN else words[: SHOWN - 1] + "…"
+    return _shortened(re.sub(r"[^ ;,'\"|]*/(?=[^/ ;,'\"|]+)", "", best))
+
+
+def _shortened(line: str) -> str:
+    """Return a line without columns and runs of spaces, cut around the script's name."""
+    words = " ".join(re.sub(r"[|│]", " ", line).split())
+    start = max(0, min(words.find(LEAKY.program.name) - SHOWN // 2, len(words) - SHOWN))
+    cut = words[start : start + SHOWN]
+    return ("…" if start else "") + cut + ("…" if start + SHOWN < len(words) else "")
 
 
 def _output(line: list[str], folder: str | None = None) -> str:

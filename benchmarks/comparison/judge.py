@@ -25,7 +25,7 @@ from .cases import Case
 
 NEAR = 0.10
 DISTINCTIVE = 8  # letters, or an underscore inside: such a name alone is enough
-SHORTEST_QUOTE = 12  # letters: shorter source lines are words that anybody may print
+SHORTEST_QUOTE = 6  # letters; and a line that is only a name is a word that anybody may print
 UNITS = {"": 1, "b": 1, "bytes": 1, "k": 1e3, "m": 1e6, "g": 1e9}
 NUMBER = r"\d{1,3}(?:,\d{3})+(?!\d)|\d+(?:\.\d+)?"
 SIZE = re.compile(rf"(?<![\w.])({NUMBER})\s*(bytes\b|[kKMG]i?B?\b|B\b)?")
@@ -63,7 +63,7 @@ def without_source(text: str, source: Iterable[str]) -> str:
     """Return the output without the program's own lines: quoting a line names no holder."""
     lines = {line.strip() for line in source}
     for line in sorted(lines, key=len, reverse=True):
-        if len(line) >= SHORTEST_QUOTE:
+        if len(line) >= SHORTEST_QUOTE and not re.fullmatch(r"[\w.]+", line):
             text = text.replace(line, " ")
     return text
 

@@ -125,6 +125,8 @@ def test_a_cell_is_named_by_its_number_or_by_its_codes_file(
 def test_a_quoted_line_of_the_program_names_no_holder(judge: Any, case: Any) -> None:
     source = ["    total = _4.cost.sum()", "x"]
     assert judge.said("12 %  total = _4.cost.sum()", case, source).named == ()
+    assert judge.said("│ 4 % │ _4 = 1", case, ["_4 = 1"]).named == ()
+    assert judge.said("held by _4", case, ["_4", "Out[4]"]).named == ("_4",)
     assert judge.said("held by _4: total = _4.cost.sum()", case, source).named == ("_4",)
 
 
