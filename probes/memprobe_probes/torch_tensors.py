@@ -42,6 +42,7 @@ def _memory(storage: Any, obj: Any) -> list[tuple[int, int]]:
 class _Tensors:
     def __init__(self, tensor: Any, storage: Any, plain: Any, note: Note) -> None:
         self.tensor, self.storage, self.plain, self.note = tensor, storage, plain, note
+        self.bases: set[int] = set()
 
     def __call__(self, obj: Any) -> Parts:
         """Return the gradient of a tensor, and the storage that it shows a part of."""
@@ -60,6 +61,18 @@ class _Tensors:
         children = []
         if read.is_leaf.__get__(obj) and read.grad.__get__(obj) is not None:
             children.append(read.grad.__get__(obj))
+        children += self._base(obj)
         if read.is_sparse.__get__(obj):
             return [*children, read._indices(obj), read._values(obj)], []
         return children, _memory(self.storage, read.untyped_storage(obj))
+
+    def _base(self, obj: Any) -> list[Any]:
+        """Return the tensor a view was made from, for the first of its views only.
+
+        However many views torch keeps of it, they add one reference to its Python object.
+        """
+        base = self.tensor._base.__get__(obj)
+        if base is None or id(base) in self.bases:
+            return []
+        self.bases.add(id(base))
+        return [base]
