@@ -17,6 +17,7 @@ from memprobe.recording.schema import Group, Holder, Snapshot
 NAMESPACE = "notebook-namespace"
 OUTPUT = "ipython-output"
 TRACEBACK = "traceback"
+FIGURE = "figure"
 _LAST_OUTPUTS = ("_", "__", "___")
 _OUTPUT_NAMES = ("Out", "_oh")
 
@@ -90,7 +91,7 @@ class Evidence:
 
     def created(self, holder: Holder) -> CellRun | None:
         """Return the execution that bound a name, displayed an output or failed."""
-        if holder.root == OUTPUT:
+        if holder.root in (OUTPUT, FIGURE):
             return self.liveness.run_of(holder.cell)
         if holder.root == TRACEBACK:
             return self.liveness.run_of(self._failed_cell(holder))

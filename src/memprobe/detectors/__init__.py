@@ -12,6 +12,7 @@ from memprobe.detectors.collected_frame import CollectedFrame
 from memprobe.detectors.growing_container import GrowingContainer
 from memprobe.detectors.lifetime_tax import LifetimeTax
 from memprobe.detectors.notebook_tax import NotebookTax
+from memprobe.detectors.open_figures import OpenFigures
 from memprobe.detectors.output_history import OutputHistory
 from memprobe.detectors.rerun_growth import RerunGrowth
 from memprobe.detectors.selection import chosen
@@ -30,6 +31,7 @@ DETECTORS: tuple[Detector, ...] = (
     StaleVariable(),
     ShadowCopies(),
     RerunGrowth(),
+    OpenFigures(),
     ViewPinsBase(),
     CollectedFrame(),
     NotebookTax(),
