@@ -30,7 +30,7 @@ from profilers import PROFILERS, Profiler, answer, our_answer
 HERE = Path(__file__).resolve().parent
 PROGRAMS = HERE / "programs"
 NAMES = ("allocates", "arrays", "groups")
-LONGEST = 900  # seconds for one run of one program
+LONGEST = 600  # seconds for one run of one program
 SOURCES = (HERE.parent / "src", HERE.parent / "probes", PROGRAMS)
 
 
@@ -121,18 +121,21 @@ def _measure_profiler(results: Results, profiler: Profiler, pairs: int, *, again
         if not kept.said:
             kept.said = answer(profiler, python)
             results.save()
-        for pair in range(pairs):
-            for name in NAMES:
-                if len(kept.of(name)) <= pair:
-                    told = f"{profiler.name}, {name}: pair {pair + 1} of {pairs}"
-                    print(told, file=sys.stderr, flush=True)
-                    kept.add(name, **_pair(profiler, python, name))
-                results.save()
     except Unavailable as reason:
         kept.unavailable = str(reason)
-    except Failed as trouble:
-        kept.unavailable = str(trouble)
-    results.save()
+        results.save()
+        return
+    for pair in range(pairs):
+        for name in NAMES:
+            if len(kept.of(name)) > pair or name in kept.failed:
+                continue
+            told = f"{profiler.name}, {name}: pair {pair + 1} of {pairs}"
+            print(told, file=sys.stderr, flush=True)
+            try:
+                kept.add(name, **_pair(profiler, python, name))
+            except Failed as trouble:
+                kept.failed[name] = str(trouble)
+            results.save()
 
 
 def _pair(profiler: Profiler, python: Path, name: str) -> dict[str, float]:

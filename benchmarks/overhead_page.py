@@ -109,6 +109,11 @@ def _ratios(kept: Kept, names: list[str]) -> Iterator[str]:
 def _without(known: list[tuple[str, str, Kept]]) -> Iterator[str]:
     """Yield the tools that could not be measured, or not to the end, each with the reason."""
     missing = [(name, kept.unavailable) for name, _, kept in known if kept.unavailable]
+    missing += [
+        (f"{name} on `{program}`", reason)
+        for name, _, kept in known
+        for program, reason in kept.failed.items()
+    ]
     yield from (f"- {name}: not measured, {reason}" for name, reason in missing)
     if missing:
         yield ""

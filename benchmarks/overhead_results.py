@@ -18,7 +18,8 @@ class Kept:
     key: str
     pairs: dict[str, list[Pair]] = field(default_factory=dict)  # program → pairs
     said: str = ""  # what the tool printed about the leaky script
-    unavailable: str | None = None
+    unavailable: str | None = None  # why there is nothing of the whole tool
+    failed: dict[str, str] = field(default_factory=dict)  # program → why it did not end well
 
     def of(self, program: str) -> list[Pair]:
         """Return the pairs of a program so far."""
