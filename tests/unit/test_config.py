@@ -108,3 +108,24 @@ def test_what_is_no_quantity_is_a_value_error(value: object) -> None:
     for parse in (size, seconds, count, share):
         with pytest.raises(ValueError, match=r"like|whole"):
             parse(value)
+
+
+def test_a_limit_of_the_pytest_marker_may_be_zero_and_no_other_size(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        "[tool.memprobe]\npytest-retained = 0\npytest-growth = '0 MB'\n"
+    )
+    found = load(tmp_path, {})
+    assert (found.pytest_retained, found.pytest_growth) == (0, 0)
+    for variable in ("MEMPROBE_MIN_BYTES", "MEMPROBE_PYTEST_ROUNDS"):
+        with pytest.raises(UsageError, match="wrong value"):
+            load(tmp_path, {variable: "0"})
+    with pytest.raises(UsageError, match="pytest-retained has a wrong value"):
+        load(tmp_path, {}, pytest_retained="-1")
+
+
+def test_what_cannot_be_measured_fails_or_passes(tmp_path: Path) -> None:
+    assert load(tmp_path, {}).pytest_unmeasured == "fail"
+    assert load(tmp_path, {"MEMPROBE_PYTEST_UNMEASURED": "pass"}).pytest_unmeasured == "pass"
+    with pytest.raises(UsageError) as error:
+        load(tmp_path, {"MEMPROBE_PYTEST_UNMEASURED": "skip"})
+    assert "'fail' or 'pass'" in error.value.remedy
