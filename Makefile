@@ -19,11 +19,14 @@ PYENV  := $(or $(PYENV_ROOT),$(HOME)/.pyenv)
 # What the demo's notebook needs beside memprobe itself.
 DEMO_NEEDS := ipykernel pandas
 
+# The notebook whose contrast is kept as a sample.
+SHOWN := scenarios/contrast/shown-and-collected/leaky.ipynb
+
 # An installation is done again only when what it depends on has changed.
 READY_DEMO := $(VENV)/.ready-demo
 READY_DEV  := $(VENV)/.ready-dev
 
-.PHONY: help demo test lint accuracy picture benchmark report-day peers test-matrix clean
+.PHONY: help demo test lint accuracy contrast picture benchmark report-day peers test-matrix clean
 .DEFAULT_GOAL := help
 
 help:
@@ -31,6 +34,7 @@ help:
 	@echo 'make test         everything a change must pass: lint, then all tests'
 	@echo 'make lint         ruff and mypy'
 	@echo 'make accuracy     run every labelled scenario, write reports/accuracy.md'
+	@echo 'make contrast     contrast every labelled pair, write reports/contrast-sample.*'
 	@echo 'make picture      draw the README'"'"'s picture again, from a real run of the demo'
 	@echo 'make benchmark    what memprobe run and other profilers cost, write reports/overhead.md'
 	@echo '                  (two hours; goes on where it was cut off; PAIRS=6 for a short one)'
@@ -52,6 +56,12 @@ lint: $(READY_DEV)
 
 accuracy: $(READY_DEV)
 	$(BIN)/python scenarios/harness.py
+
+# The contrasts that docs and reports show, and whether every labelled pair comes out as expected.
+contrast: $(READY_DEV)
+	$(BIN)/python scenarios/contrast/judge.py
+	$(BIN)/memprobe contrast --exit-zero $(SHOWN) --output reports/contrast-sample.txt
+	$(BIN)/memprobe contrast --exit-zero $(SHOWN) --output-format json --output reports/contrast-sample.json
 
 picture: $(READY_DEV)
 	$(BIN)/python docs/images/make_report.py

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 DOCS = "verbs/contrast.md"
 MOST_ROUNDS = 1000
+FOUND, UNMEASURED = 1, 5
 
 
 @click.command("contrast")
@@ -51,7 +52,8 @@ def command(
     SCRIPT one is derived from the notebook's cells. Instead of both, recordings that were made
     before can be given: NOTEBOOK.memprobe SCRIPT.memprobe.
 
-    Exits with 1 if one finding, in either context, is leaking or suspect.
+    Exits with 1 if one finding, in either context, is leaking or suspect, with 5 if what the
+    notebook holds could not be measured.
     """
     from memprobe import config
 
@@ -61,7 +63,9 @@ def command(
     else:
         report = _of_runs(targets, rounds, keep, settings)
     _show(report, output_format, output)
-    return 1 if report.fails and not exit_zero else 0
+    if report.fails and not exit_zero:
+        return FOUND
+    return UNMEASURED if report.contrast.verdict.kind == "not-compared" else 0
 
 
 def _of_recordings(paths: tuple[str, ...], settings: Config) -> ContrastReport:
@@ -98,6 +102,8 @@ def _of_runs(
         )
         scripts = [read(path) for path in runs.scripts]
         report = contrast(read(runs.notebook), scripts, settings, known)
+    if keep is None:
+        report.recording.path = ""  # it is gone
     _tell("")
     return report
 
