@@ -16,6 +16,7 @@ from . import sizes
 from .containers import CONTAINERS
 from .describe import describe
 from .garbage import adopt_garbage, unmet
+from .inside import parts
 from .overlaps import settle
 from .paths import path_to
 from .pinned import pinned_bytes
@@ -70,11 +71,13 @@ def _spread_mask(walk: Walk, masks: list[int], node: int, mask: int) -> None:
 
 
 def tables(
-    roots: list[Root], stop_ids: set[int], max_pause_ns: int, ns_per_object: float
-) -> dict[str, Any]:
+    roots: list[Root], stop_ids: set[int], max_pause_ns: int, ns_per_object: float,
+    asked: Sequence[str] = (),
+) -> dict[str, Any]:  # fmt: skip
     """Walk from ``roots`` and return the snapshot's tables.
 
-    ``roots`` is emptied: its own references would count. Raises ``TooLong``.
+    ``roots`` is emptied: its own references would count. ``asked``: attributes of holders whose
+    own part of the bytes is wanted. Raises ``TooLong``.
     """
     started = time.thread_time_ns()
     estimate = int(estimate_objects(roots) * ns_per_object)
@@ -86,6 +89,8 @@ def tables(
     named = len(walk.objects)
     masks = attribute(walk, roots, nodes)
     groups = _group(walk, masks, pinned_bytes(walk, named, masks))
+    for number, inside in parts(walk, roots, nodes, masks, asked).items():
+        roots[number].facts["parts"] = inside
     result = _rows(walk, roots, nodes, groups)
     result["objects"] = len(walk.objects) + sum(walk.counts.values())
     result["estimate_ns"] = estimate

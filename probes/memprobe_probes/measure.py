@@ -193,7 +193,7 @@ class Probe:
     def _tables(self, unhurried: bool, *, at_exit: bool) -> dict[str, Any]:
         max_pause_ns = int((60.0 if unhurried else float(self.config["max_pause"])) * 1e9)
         if self.shell is not None:
-            found = roots.notebook_roots(self.shell)
+            found = roots.notebook_roots(self.shell, self.hooks.waiting if self.hooks else None)
             if self.hooks is not None:
                 roots.tell_cells(found, self.hooks.figures, self.hooks.last_cell)
         else:

@@ -13,6 +13,7 @@ from . import advancing, artists, derivations, names, sizes
 from .census import Census
 from .sampler import Counters
 from .usage import Usage, named
+from .waiting import Waiting
 
 _MOST_REPLAYED = 2000
 _MOST_NAMES = 400
@@ -67,6 +68,7 @@ class CellHooks:
         self._started: dict[str, Any] | None = None
         self._census = Census(shell)
         self._sources: set[str] = set()  # hashes of the cells that ran
+        self.waiting = Waiting()
         self._usage = Usage()
         self._learnt = 0  # cells of the history whose use of containers is known
         self.last_cell: int | None = None
@@ -177,6 +179,7 @@ class CellHooks:
             seconds=_seconds_since(began["t"]), error=_error_type(result), rss=rss, cpu=cpu,
             peak=self._peak(began, rss), peak_by=self._peak_by(began), **fields,
         )  # fmt: skip
+        self.waiting.look(began["cell"])
         self._ended()
 
     def _advanced(self, source: str, fields: dict[str, Any]) -> list[str]:

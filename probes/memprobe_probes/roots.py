@@ -13,8 +13,12 @@ import types
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from . import artists, frames, sizes
+from . import artists, frames, sizes, tasks
 from .caches import facts, unwrapped
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .waiting import Waiting
 
 _IPYTHON_NAMES = frozenset(
     {"In", "Out", "_ih", "_oh", "_dh", "_i", "_ii", "_iii", "exit", "quit", "get_ipython", "open"}
@@ -40,13 +44,16 @@ class Root:
         return obj
 
 
-def notebook_roots(shell: Any) -> list[Root]:
-    """Return every reference of an IPython shell that can keep a user's object."""
+def notebook_roots(shell: Any, waiting: Waiting | None = None) -> list[Root]:
+    """Return every reference of an IPython shell that can keep a user's object.
+
+    ``waiting`` knows since which cell threads and tasks wait.
+    """
     found: list[Root] = []
     found += _namespace(shell)
     found += _outputs(shell)
     found += _errors(shell)
-    found += _process_wide({id(shell.user_ns)})
+    found += _process_wide({id(shell.user_ns)}, waiting)
     return _real(found)
 
 
@@ -221,7 +228,7 @@ def _last_errors() -> Iterator[Root]:
         yield Root("traceback", f"sys.{name}", getattr(sys, name, None))
 
 
-def _process_wide(own_namespaces: set[int]) -> Iterator[Root]:
+def _process_wide(own_namespaces: set[int], waiting: Waiting | None = None) -> Iterator[Root]:
     """Yield the roots every context has: modules of the user, classes, figures, threads."""
     modules = list(user_modules(own_namespaces))
     for name, names in modules:
@@ -235,7 +242,8 @@ def _process_wide(own_namespaces: set[int]) -> Iterator[Root]:
     yield from _class_attributes(spaces)
     yield from _figures()
     yield from _threads()
-    yield from running_locals()
+    yield from _tasks(waiting)
+    yield from running_locals(waiting)
 
 
 def user_modules(own_namespaces: set[int]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -335,24 +343,38 @@ def _threads() -> Iterator[Root]:
                 yield Root("thread", f"thread {thread.name!r}", held)
 
 
-def running_locals() -> Iterator[Root]:
+def _tasks(waiting: Waiting | None) -> Iterator[Root]:
+    """Yield the asyncio tasks that have not ended: cancelling one lets its coroutine go."""
+    for task in tasks.pending():
+        frame = tasks.coroutine_of(task).cr_frame
+        code, line = frame.f_code, frame.f_lineno
+        frame = None
+        yield Root(
+            "suspended-frame", tasks.name_of(task), task, function=code.co_name,
+            file=code.co_filename, line=line,
+            since=waiting.since_of_task(task) if waiting is not None else None,
+        )  # fmt: skip
+
+
+def running_locals(waiting: Waiting | None = None) -> Iterator[Root]:
     """Yield the locals of the user's running functions, of every thread but the probe's."""
-    for frame in _user_frames():
+    for ident, frame in _user_frames():
+        since = waiting.since_of_thread(ident) if waiting is not None else None
         for name, value in (frames.function_locals(frame) or {}).items():
             code = frame.f_code
             facts = {"function": code.co_name, "file": code.co_filename, "line": frame.f_lineno}
-            yield Root("frame", f"{code.co_name}: {name}", value, **facts)
+            yield Root("frame", f"{code.co_name}: {name}", value, since=since, **facts)
 
 
-def _user_frames() -> Iterator[types.FrameType]:
+def _user_frames() -> Iterator[tuple[int, types.FrameType]]:
     step: types.FrameType | None = None
     frame: types.FrameType | None = None
     try:
-        for frame in list(sys._current_frames().values()):
+        for ident, frame in list(sys._current_frames().items()):
             step = frame
             while step is not None:
                 if frames.is_function(step) and is_user_code(step.f_code):
-                    yield step
+                    yield ident, step
                 step = step.f_back
     finally:
         # One of them was this very frame: a cycle that would keep it and its callers alive.

@@ -14,8 +14,9 @@ import types
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from . import artists, buffers, sizes, user_signals
+from . import artists, buffers, sizes, tasks, user_signals
 from .containers import CONTAINERS, OBJECT_ARRAY, ObjectArray
+from .old_classes import outlived
 from .parts import NOTHING, Parts
 from .python_buffers import map_size
 from .sampling import SAMPLE, sample_sizes
@@ -100,7 +101,7 @@ class Walk:
         if id(obj) in self.stop_ids:
             return -1
         kind = self.kind(type(obj))
-        if kind.stop:
+        if kind.stop and not (kind.is_class and outlived(obj)):
             return -1
         node = self._append(id(obj), obj, parent)
         self.sizes[node] = kind.size(obj)
@@ -193,8 +194,11 @@ class Walk:
             self.incoming[target] += 1
 
     def _parts(self, kind: Kind, obj: Any) -> tuple[Iterable[Any], list[tuple[int, int]]]:
+        if kind.is_task:
+            return tasks.kept_by(obj, gc.get_referents(obj)), []
         if kind.adapter is None:
-            return gc.get_referents(obj), []
+            woken = kind.may_wake and tasks.is_wakeup(obj)
+            return () if woken else gc.get_referents(obj), []
         children, native = kind.native(obj)
         if native and not kind.is_array:
             self.lent.update(address for address, _ in native)
@@ -242,7 +246,13 @@ class Kind:
         )
         fixture = artists.fixture_bytes(cls)
         self.leaf = cls in _LEAVES or fixture is not None
-        self.partly_met = artists.is_referred_to_by_fixtures(cls)
+        self.is_class = type in ancestry
+        self.is_task = tasks.is_task(cls)
+        self.may_wake = tasks.may_wake(cls)
+        self.stop = self.stop or tasks.is_loop(cls)
+        # A class is also referred to by descriptors of its own, at which the walk stops; a task
+        # by the future it waits for and by its loop, which cancelling takes back.
+        self.partly_met = self.is_class or self.is_task or artists.is_referred_to_by_fixtures(cls)
         self.adapter = None if self.leaf or self.stop else buffers.adapter_for(cls, check, note)
         self.is_array = self.adapter is not None and buffers.is_array(cls)
         self.is_arrow = self.adapter is not None and buffers.is_arrow(cls)

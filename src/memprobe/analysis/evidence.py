@@ -17,6 +17,7 @@ from memprobe.recording.schema import Group, Holder, Snapshot
 NAMESPACE = "notebook-namespace"
 OUTPUT = "ipython-output"
 TRACEBACK = "traceback"
+WAITING = ("suspended-frame", "frame")
 FIGURE = "figure"
 _LAST_OUTPUTS = ("_", "__", "___")
 _OUTPUT_NAMES = ("Out", "_oh")
@@ -66,6 +67,8 @@ class Evidence:
         if TRACEBACK in group.via and holder.root in (NAMESPACE, "module", "class-attribute"):
             # Nobody works with the frames behind a stored exception, whoever uses its name.
             return self._stored_exception_state(holder)
+        if holder.root in WAITING:
+            return self._waiting_state(holder)
         if holder.root == NAMESPACE:
             return State.STALE if self.is_stale(self.liveness.life(holder.expr)) else State.IN_USE
         return State.FIXED
@@ -123,6 +126,12 @@ class Evidence:
             return State.LEFT
         created = self.liveness.life(holder.expr).created
         return self._since(created.cell) if created is not None else State.LEFT
+
+    def _waiting_state(self, holder: Holder) -> State:
+        """Return STALE for a task or thread that many cells found waiting at one place."""
+        if self.liveness.runs_after(holder.since) >= self.config.stale_cells:
+            return State.STALE
+        return State.FIXED
 
     def _output_state(self, holder: Holder) -> State:
         if self._read_lately(holder):

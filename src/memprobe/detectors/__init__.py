@@ -18,6 +18,7 @@ from memprobe.detectors.rerun_growth import RerunGrowth
 from memprobe.detectors.selection import chosen
 from memprobe.detectors.shadow_copies import ShadowCopies
 from memprobe.detectors.stale_variable import StaleVariable
+from memprobe.detectors.suspended_frame import SuspendedFrame
 from memprobe.detectors.traceback_retained import TracebackRetained
 from memprobe.detectors.unbounded_cache import UnboundedCache
 from memprobe.detectors.view_pins_base import ViewPinsBase
@@ -27,6 +28,7 @@ DETECTORS: tuple[Detector, ...] = (
     GrowingContainer(),
     UnboundedCache(),
     TracebackRetained(),
+    SuspendedFrame(),
     OutputHistory(),
     StaleVariable(),
     ShadowCopies(),
