@@ -102,7 +102,7 @@ def test_docstring_future_and_lines_are_those_of_the_file(
     "source",
     [
         "x = 1\nraise ValueError('seen')\n",
-        "def f():\n    1/0\ntry:\n    f()\nexcept ArithmeticError as e:\n    raise KeyError from e\n",
+        "def f():\n    1/0\ntry:\n    f()\nexcept Exception as e:\n    raise KeyError from e\n",
         "import sys\nsys.exit(3)\n",
         "import sys\nsys.exit('a last word')\n",
         "x = 1\nprint((\n",

@@ -232,6 +232,18 @@ def test_an_output_of_each_round_is_one_leak_of_its_cell() -> None:
     assert "MP601" in (leaks[0].code, *leaks[0].also)
 
 
+def test_small_outputs_of_each_round_are_advice() -> None:
+    rounds: list[list[dict[str, Any]]] = []
+    kept: Held = {}
+    for number in range(4):
+        kept = {**kept, (f"Out[{number + 1}]",): 5 * MB}
+        rounds.append([step(dict(kept))])
+    found = report(notebook(*rounds), *[script(step({}))] * 3)
+    assert [(one.code, one.status) for one in found.findings] == [("MP601", "advice")]
+    assert found.contrast.verdict.kind == "clean"
+    assert not found.fails
+
+
 def idle_steps(idle: float) -> list[dict[str, Any]]:
     return [
         step({("raw",): 40 * MB}, binds="raw"),

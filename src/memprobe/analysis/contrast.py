@@ -144,7 +144,7 @@ def _join(found: list[Finding], grown: Finding) -> None:
             one.also.append(grown.code)
         if one.growth is None:
             one.growth = grown.growth
-            one.status = "leaking"
+            one.status = "leaking" if grown.status == "leaking" else one.status
             one.why = f"{one.why}; {grown.why}"
         return
     found.append(grown)

@@ -10,7 +10,7 @@ from memprobe.analysis.retention import Bundle
 from memprobe.analysis.round_growth import Naming
 from memprobe.contrasts import RoundGrowth
 from memprobe.detectors.letting_go import assignments, deletions, display_deletions
-from memprobe.findings import Finding, Growth
+from memprobe.findings import Finding, Growth, Status
 from memprobe.recording.schema import Snapshot
 from memprobe.reporters.amounts import size
 
@@ -93,7 +93,8 @@ class NotebookTax:
         steps = ", ".join(size(one) for one in growth.bytes)
         shown = " and ".join(f"`{one}`" for one in growth.names)
         made = finding(
-            evidence, bundle, code=self.code, name=self.name, status="leaking", first=first,
+            evidence, bundle, code=self.code, name=self.name, first=first,
+            status=_graveness(growth, bundle, evidence.config.min_bytes),
             title=f"{shown} keeps {size(growth.per_round)} more after every round",
             why=f"running the cells again makes it grow every time: {steps}; "
             "each fresh process of the script ends with the same",
@@ -118,6 +119,12 @@ def _of_all_rounds(snapshot: Snapshot, name: Naming, wanted: set[str]) -> Bundle
         high=sum(group.bytes if group.high is None else group.high for group in groups),
         shared=0,
     )
+
+
+def _graveness(growth: RoundGrowth, bundle: Bundle, least: int) -> Status:
+    """Outputs that are small in each round are advice: nobody runs a cell again for ever."""
+    shown = bundle.roots() == {OUTPUT}
+    return "advice" if shown and growth.per_round < least else "leaking"
 
 
 def _keeper(bundle: Bundle) -> str:
