@@ -47,7 +47,8 @@ class NotebookTax:
     ## When it does not fire
     Only `memprobe contrast` can see it. It does not fire for a name that both contexts hold and
     that the last cells use, for less than `min-bytes`, for growth that is missing in one of at
-    least three rounds, or in the first round only: imports and caches fill there.
+    least three rounds, or in the first round only: imports and caches fill there. Displayed
+    results that add less than `min-bytes` in each round are only advice.
     """
 
     code = "MP601"
