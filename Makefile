@@ -37,7 +37,7 @@ help:
 	@echo 'make contrast     contrast every labelled pair, write reports/contrast-sample.*'
 	@echo 'make picture      draw the README'"'"'s picture again, from a real run of the demo'
 	@echo 'make benchmark    what memprobe run and other profilers cost, write reports/overhead.md'
-	@echo '                  (two hours; goes on where it was cut off; PAIRS=6 for a short one)'
+	@echo '                  (an hour; goes on where it was cut off; PAIRS=6 for a shorter one)'
 	@echo 'make report-day   how long a report on a 24-hour recording takes, write reports/report.md'
 	@echo 'make peers        ask other tools about ten of the scenarios, write reports/peers.md'
 	@echo 'make test-matrix  the tests on every Python from 3.10 to 3.13 that is installed'

@@ -85,7 +85,7 @@ def _others(results: Results) -> Iterator[str]:
     rows = [(OURS, "this version", results.tools.get(OURS)), *known]
     for name, number, kept in rows:
         if kept is not None and _pairs(kept):
-            yield f"| {name} {number} | {_counts(kept)} | {' | '.join(_ratios(kept, names))} |"
+            yield f"| {name} ({number}) | {_counts(kept)} | {' | '.join(_ratios(kept, names))} |"
     yield ""
     yield from _without(known)
     yield from _answers(rows)

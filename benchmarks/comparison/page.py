@@ -107,16 +107,22 @@ def _share(answers: list[bool]) -> str:
 
 def _questions(by_tool: dict[str, list[Result]]) -> Iterator[str]:
     yield RULES
-    yield "What each was asked. The time is the median of the questions alone, on a busy machine."
+    yield "What each was asked, the median length of its answer, and the median time of the questions"
+    yield "alone: an order of magnitude, on a busy machine."
     yield ""
-    yield "| tool | asked | told beforehand | time |"
-    yield "|---|---|---|---|"
+    yield "| tool | asked | told beforehand | lines | time |"
+    yield "|---|---|---|---|---|"
     for name, results in by_tool.items():
         tool = results[0].tool
         asked = tool.asked if tool else "`memprobe run`, then `memprobe report`"
         told = tool.told if tool else "to be there from the start (or `memprobe attach` later)"
-        yield f"| {name} | {asked} | {told} | {_time(results)} |"
+        yield f"| {name} | {asked} | {told} | {_lines(results)} | {_time(results)} |"
     yield ""
+
+
+def _lines(results: list[Result]) -> str:
+    lengths = [len(result.text.splitlines()) for result in results if not result.trouble]
+    return str(round(median(lengths))) if lengths else "–"
 
 
 def _time(results: list[Result]) -> str:
