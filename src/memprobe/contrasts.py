@@ -95,6 +95,7 @@ class HolderRow(Struct, kw_only=True):
     object: HeldObject
     notebook: Life | None = None
     script: Life | None = None
+    why: str | None = None  # the script's holders were not measured
 
 
 class RoundGrowth(Struct, kw_only=True):

@@ -104,6 +104,14 @@ def side(recording: Recording) -> Side:
     return Side(recording, rounds, start_up, first.rss if first is not None else None)
 
 
+def whole_run(recording: Recording, taken: Snapshot) -> Step:
+    """Return a run without steps as one step, of which only what was held is known."""
+    return Step(
+        name="the whole run", hash="", cell=None, count=None, wall=None, cpu=None, peak=None,
+        rss=None, error=None, bound={}, used=set(), ended=taken.t, snapshot=taken,
+    )  # fmt: skip
+
+
 def cut(recording: Recording, ended: int | None) -> Recording:
     """Return the recording as it stood at ``ended`` (monotonic ns), without what came later."""
     if ended is None:

@@ -13,6 +13,7 @@ from memprobe.contrasts import Measure, RoundRow, StepRow, Unit
 
 NO_PARTNER = "the script has no lines that are this cell's"
 ONLY_SCRIPT = "no cell has these lines"
+NO_STEPS = "the script did not run in steps"
 NOT_IN_STEPS = "the script did not run in steps: its start-up and end are in it"
 ONE_ROUND = "the recording has one round"
 
@@ -51,12 +52,16 @@ def _row(notebook: Side, scripts: Sequence[Side], at: int, partner: str | None) 
     step = notebook.first.steps[at]
     later = [one.steps[at] for one in notebook.rounds[1:] if len(one.steps) > at]
     beside = _of_name(scripts, partner)
-    why = None if beside else NO_PARTNER
+    why = None if beside else NO_PARTNER if _in_steps(scripts) else NO_STEPS
     row = _measured(StepRow(name=step.name, error=step.error), step, later, beside, why)
     row.cell = step.cell
     lines = [line for one in beside[:1] for line in one.bound.values() if line]
     row.line = min(lines, default=None)
     return row
+
+
+def _in_steps(scripts: Sequence[Side]) -> bool:
+    return any(side.first.steps for side in scripts)
 
 
 def _only_script(step: Step, scripts: Sequence[Side]) -> StepRow:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from memprobe.analysis.contrast_side import Side, Step
+from memprobe.analysis.contrast_side import NO_SNAPSHOT, Side, Step, whole_run
 from memprobe.analysis.describe import ordered
 from memprobe.analysis.evidence import NAMESPACE, OUTPUT, TRACEBACK, held_object
 from memprobe.contrasts import HolderRow, Life
@@ -33,6 +33,7 @@ def holder_rows(notebook: Side, script: Side | None) -> list[HolderRow]:
 
     Holders are joined by the name a user would cut; what IPython keeps exists on one side only.
     """
+    unread = script is None or not any(step.snapshot for step in _steps(script))
     ours = _tracks(notebook)
     theirs = _tracks(script) if script is not None else {}
     rows = []
@@ -46,10 +47,19 @@ def holder_rows(notebook: Side, script: Side | None) -> list[HolderRow]:
                 object=known.object,
                 notebook=_life(one, notebook) if one else None,
                 script=_life(other, script) if other and script else None,
+                why=NO_SNAPSHOT if unread else None,
             )
         )
     rows.sort(key=_weight)
     return rows[:MOST]
+
+
+def _steps(side: Side) -> list[Step]:
+    """Return the steps of one run of the work; one for all of it where there are none."""
+    taken = [one for one in side.recording.snapshots if one.skipped is None]
+    if side.first.steps or not taken:
+        return side.first.steps
+    return [whole_run(side.recording, taken[-1])]
 
 
 def _weight(row: HolderRow) -> tuple[float, int]:
@@ -59,7 +69,7 @@ def _weight(row: HolderRow) -> tuple[float, int]:
 
 def _tracks(side: Side) -> dict[str, _Track]:
     tracks: dict[str, _Track] = {}
-    for position, step in enumerate(side.first.steps):
+    for position, step in enumerate(_steps(side)):
         if step.snapshot is None:
             continue
         for name, track, held in _held(step.snapshot, position):
@@ -88,7 +98,7 @@ def _held(snapshot: Snapshot, position: int) -> Iterator[tuple[str, _Track, int]
 
 
 def _life(track: _Track, side: Side) -> Life:
-    steps = side.first.steps
+    steps = _steps(side)
     present = sorted(track.bytes)
     last = _last_use(track, steps)
     idle, byte_seconds = _after(track, steps, last)

@@ -101,6 +101,9 @@ def _totals(measures: dict[str, Measure], width: int) -> Iterator[RenderableType
     for name, measure in measures.items():
         table.add_row(NAMES.get(name, name), *_columns(measure))
     yield table
+    for why in dict.fromkeys(one.why for one in measures.values() if one.why):
+        names = [NAMES.get(name, name) for name, one in measures.items() if one.why == why]
+        yield Text(f"{', '.join(names)}: {why}", "dim")
 
 
 def _columns(measure: Measure) -> list[Text]:
@@ -156,9 +159,12 @@ def _steps(rows: list[StepRow], width: int) -> Iterator[RenderableType]:
         table.add_row(_step_name(row), *cells)
     yield ""
     yield table
-    yield Text("≈ no difference beyond the noise from run to run", "dim")
+    if any(getattr(row, name).judgement == "no difference" for row in rows for name in shown):
+        yield Text("≈ no difference beyond the noise from run to run", "dim")
     alone = [row.name for row in rows if row.wall.script is None]
-    if alone:
+    if len(alone) == len(rows):
+        yield Text("no step of the script: it was not run in steps, or cannot be aligned", "dim")
+    elif alone:
         yield Text(f"without a counterpart in the script: {', '.join(alone)}", "dim")
 
 
@@ -246,7 +252,7 @@ def _holder(row: HolderRow, wide: bool) -> list[Text]:
         Text(place(life.created, brief=True) or "–"),
         Text(life.last_used or "–"),
         Text(_until(row.notebook)),
-        Text(_until(row.script)),
+        Text(_until(row.script) if row.why is None else "–"),
     ]  # fmt: skip
     return [*cells, Text(duration(life.idle) if life.idle is not None else "–")] if wide else cells
 

@@ -58,7 +58,8 @@ def translate(source: str, *, may_raise: bool = False) -> Translated:
         name, rest, body = _cell_magic(source)
         if name not in CODE_MAGICS:
             return Translated("", left_out=[(f"%%{name}", "it is no Python")])
-        return translate(_with_setup(name, rest, body), may_raise=may_raise)
+        found = translate(_with_setup(name, rest, body), may_raise=may_raise)
+        return _captured(found, rest) if name == "capture" else found
     python = transformed(source)
     try:
         tree = ast.parse(python)
@@ -78,6 +79,23 @@ def _with_setup(name: str, rest: str, body: str) -> str:
     """Return the code of a cell magic; what ``%%timeit`` has on its first line is code too."""
     setup = MAGIC_OPTIONS.sub("", rest + " ").strip() if name in ("time", "timeit") else ""
     return f"{setup}\n{body}" if setup else body
+
+
+def _captured(found: Translated, rest: str) -> Translated:
+    """Return ``%%capture NAME``'s body so that NAME has the ``stdout`` it would have."""
+    names = [word for word in rest.split() if word.isidentifier()]
+    body = ast.parse(found.source).body
+    if not names or not body:
+        return found
+    name, library = names[0], "__import__('{}')".format
+    block: Any = ast.parse(
+        f"with {library('contextlib')}.redirect_stdout({library('io')}.StringIO()) as {name}:\n"
+        f"    pass\n{name} = {library('types')}.SimpleNamespace("
+        f"stdout={name}.getvalue(), stderr='', outputs=[])"
+    )
+    block.body[0].body = body
+    found.source = ast.unparse(block)
+    return found
 
 
 def _assembled(python: str, tree: ast.Module, may_raise: bool) -> Translated:
