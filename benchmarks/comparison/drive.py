@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Empty
 from subprocess import DEVNULL
 from typing import Any
 
@@ -50,10 +51,10 @@ def ask(tool: Tool, case: Case) -> Answer:
             execute(client, _filled(tool.before, case), counts=False)
             for source in cells(case.program):
                 execute(client, source)
-            start = time.monotonic()
-            text = execute(client, _filled(tool.after, case), counts=False)
-            seconds = time.monotonic() - start
             files = _files(execute(client, FILES, counts=False))
+            start = time.monotonic()
+            text = execute(client, _filled(tool.after, case), counts=False, cut_off=True)
+            seconds = time.monotonic() - start
         if around:
             start = time.monotonic()
             text = memray_leaks(python, output)
@@ -102,8 +103,11 @@ def kernel(command: list[str], folder: str) -> Iterator[Any]:
         manager.shutdown_kernel()
 
 
-def execute(client: Any, source: str, *, counts: bool = True) -> str:
-    """Run one cell and return all that it shows, as text; an error's traceback included."""
+def execute(client: Any, source: str, *, counts: bool = True, cut_off: bool = False) -> str:
+    """Run one cell and return all that it shows, as text; an error's traceback included.
+
+    Raises ``TimeoutError`` after ``PATIENCE`` seconds, or returns what it has shown until then.
+    """
     if not source.strip():
         return ""
     shown: list[str] = []
@@ -117,7 +121,12 @@ def execute(client: Any, source: str, *, counts: bool = True) -> str:
         elif kind == "error":
             shown.append("\n".join(content["traceback"]) + "\n")
 
-    client.execute_interactive(source, timeout=PATIENCE, store_history=counts, output_hook=keep)
+    try:
+        client.execute_interactive(source, timeout=PATIENCE, store_history=counts, output_hook=keep)
+    except (TimeoutError, Empty):
+        if not cut_off:
+            raise
+        shown.append(f"\n(not finished after {PATIENCE} s)\n")
     return "".join(shown)
 
 

@@ -107,8 +107,8 @@ def _share(answers: list[bool]) -> str:
 
 def _questions(by_tool: dict[str, list[Result]]) -> Iterator[str]:
     yield RULES
-    yield "What each was asked, the median length of its answer, and the median time of the questions"
-    yield "alone: an order of magnitude, on a busy machine."
+    yield "What each was asked, the median length of its answer, and the median time of the"
+    yield "questions alone: an order of magnitude, on a busy machine."
     yield ""
     yield "| tool | asked | told beforehand | lines | time |"
     yield "|---|---|---|---|---|"
