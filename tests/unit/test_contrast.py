@@ -313,6 +313,18 @@ def test_steps_are_aligned_by_the_hash_of_the_cell_and_the_rest_is_told() -> Non
     assert by_name["cell 3"].wall.script is not None
 
 
+def test_a_cell_within_a_cell_is_no_step_of_its_own() -> None:
+    found = notebook([step({("df",): 40 * MB}, binds="df"), step({("df",): 40 * MB}, uses="df")])
+    start, end = (one for one in found.markers if one.cell == 2)
+    end.seconds = None  # what ran inside has taken the hook's notes along
+    inner = [msgspec.structs.replace(one, cell=None, t=start.t + 1) for one in (start, end)]
+    place = found.markers.index(start) + 1
+    found.markers[place:place] = inner
+    told = report(found, *[script(*clean_steps()[:2])] * 2).contrast
+    assert [row.name for row in told.steps] == ["cell 1", "cell 2"]
+    assert told.steps[1].wall.first == pytest.approx(1.0)
+
+
 def test_a_step_without_a_snapshot_is_not_measured_and_never_zero() -> None:
     steps = [step(None), step({("df",): 40 * MB}, binds="df")]
     found = report(notebook(steps), *[script(*steps)] * 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -149,6 +150,8 @@ def _rounds(markers: list[Marker], notebook: bool) -> Iterator[Round]:
                 current = Round(current.number + 1)
         elif not _is_step(marker, notebook):
             continue
+        elif notebook and marker.cell is None:
+            continue  # a magic ran its cell as a cell of its own, within the one that counts
         elif marker.phase == "start":
             started = marker
         else:
@@ -168,14 +171,18 @@ def _is_step(marker: Marker, notebook: bool) -> bool:
 
 
 def _step(marker: Marker, started: Marker | None, position: int | None) -> Step:
+    if started is not None and started.cell != marker.cell:
+        started = None
     known = started is not None and started.cpu is not None and marker.cpu is not None
+    # A cell within the cell has taken the hook's notes along: the markers know when it began.
+    between = (marker.t - started.t) / 1e9 if started is not None else None
     cell = position or marker.cell or _number(marker.name)
     return Step(
         name=f"cell {cell}" if cell else marker.name or "before the first cell",
         hash=marker.hash or "",
         cell=cell,
         count=marker.cell,
-        wall=marker.seconds,
+        wall=marker.seconds if marker.seconds is not None else between,
         cpu=(marker.cpu or 0.0) - (started.cpu or 0.0) if known and started else None,
         peak=marker.peak,
         rss=marker.rss,
@@ -192,16 +199,15 @@ def _number(name: str | None) -> int | None:
 
 
 def _give_snapshots(rounds: list[Round], recording: Recording) -> None:
-    """Give each step the last snapshot before the next one ended, if its cell was over then."""
-    steps = [step for one in rounds for step in one.steps]
+    """Give each step the last snapshot before the next one began, if its cell was over then."""
     starts = sorted(one.t for one in recording.markers if one.phase == "start" and _begins(one))
-    for step in steps:
-        until = next((t for t in starts if t > step.ended), None)
-        between = [
-            snapshot
-            for snapshot in recording.snapshots
-            if snapshot.t >= step.ended and (until is None or snapshot.t <= until)
-        ]
+    snapshots = sorted(recording.snapshots, key=lambda one: one.t)
+    times = [one.t for one in snapshots]
+    for step in (step for one in rounds for step in one.steps):
+        following = bisect_right(starts, step.ended)
+        until = starts[following] if following < len(starts) else None
+        last = bisect_right(times, until) if until is not None else len(times)
+        between = snapshots[bisect_left(times, step.ended) : last]
         measured = [one for one in between if one.skipped is None and not one.busy]
         step.snapshot = measured[-1] if measured else None
         if not measured:

@@ -69,6 +69,11 @@ def _clean(program: str, findings: list[Finding], script: ScriptSide, live: Meas
             f"{program} holds {size(live.difference)} more at its end than {script.program} just "
             f"before it exits; no rule can promise that any of it comes back{more}."
         )
+    if live.judgement == "not compared":
+        return (
+            f"{program} is clean: it holds nothing that a rule would let go of{more}. "
+            "One run each tells no difference from noise: give it more rounds."
+        )
     return (
         f"{program} is clean: no difference beyond noise between what it holds at the end and "
         f"what {script.program} holds just before it exits{more}."
