@@ -93,6 +93,7 @@ class Census:
         count = _Count(found, {name for name, _ in spaces if name} | {own.get("__name__")})
         for name, names in spaces:
             prefix = f"{name}." if name else ""
+            count.space = names.get("__name__")
             for step, (key, value) in enumerate(list(names.items())):
                 if type(key) is str and not _skipped(key):
                     count.named(prefix, key, value)
@@ -126,6 +127,7 @@ class _Count:
     def __init__(self, found: dict[str, int], modules: set[Any]) -> None:
         self.found = found
         self.modules = modules  # names of the modules whose classes are the user's
+        self.space: Any = None  # name of the module whose names are counted
         self.kinds: dict[type, Length | str | None] = {**dict.fromkeys(_PLAIN), **_LENGTHS}
 
     def named(self, prefix: str, name: str, value: Any, depth: int = 0) -> None:
@@ -139,7 +141,7 @@ class _Count:
                 self._attributes(f"{prefix}{name}.", value, depth)
         elif kind is _CLASS:
             if depth == 0:
-                self._class(value)
+                self._class(prefix, value)
         else:
             assert callable(kind)
             self.found[prefix + name] = kind(value)
@@ -169,10 +171,10 @@ class _Count:
             if type(name) is str:
                 self.named(prefix, name, held, depth + 1)
 
-    def _class(self, cls: type) -> None:
-        if sizes.module_of(cls) not in self.modules:
+    def _class(self, space: str, cls: type) -> None:
+        if sizes.module_of(cls) != self.space:
             return
-        prefix = type.__dict__["__name__"].__get__(cls) + "."
+        prefix = f"{space}{type.__dict__['__name__'].__get__(cls)}."
         for name, held in list(type.__dict__["__dict__"].__get__(cls).items()):
             if type(name) is str and not (name.startswith("__") and name.endswith("__")):
                 self.named(prefix, name, unwrapped(held), 1)

@@ -278,8 +278,10 @@ _LIBRARY_FOLDERS = _library_folders()
 
 def _class_attributes(spaces: list[dict[str, Any]]) -> Iterator[Root]:
     for cls in _own_classes(spaces):
+        module = sizes.module_of(cls)
+        prefix = "" if module == "__main__" else f"{module}."
         for attribute, held in list(sizes.class_namespace(cls).items()):
-            name = f"{type.__dict__['__name__'].__get__(cls)}.{attribute}"
+            name = f"{prefix}{type.__dict__['__name__'].__get__(cls)}.{attribute}"
             cache = facts(unwrapped(held), method=type(held) is not staticmethod)
             if cache is not None:
                 yield Root("lru-cache", name, held, cache=cache)

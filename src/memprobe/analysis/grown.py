@@ -65,11 +65,21 @@ def with_growth(
     if rounds is None:
         return finding
     if per_item is None:
-        per_item = finding.exclusive_bytes / kept.items if kept.items else 0.0
+        per_item = _per_item(finding, kept.items or 0)
     finding.growth = Growth(bytes_per_round=int(rounds.items * per_item), rounds=len(rounds.runs))
     if finding.created is None:
         finding.created = Created(cell=rounds.last.cell, cell_id=rounds.last.cell_id)
     return finding
+
+
+def _per_item(finding: Finding, items: int) -> float:
+    """Return the mean bytes of one item; the newest one often has a name of its own as well."""
+    if not items:
+        return 0.0
+    total = finding.exclusive_bytes
+    if items > 1 and finding.shared_bytes <= 1.5 * total / (items - 1):
+        total += finding.shared_bytes
+    return total / items
 
 
 def round_words(rounds: Rounds) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from memprobe.analysis.describe import finding
-from memprobe.analysis.evidence import Evidence
+from memprobe.analysis.evidence import NAMESPACE, Evidence
 from memprobe.analysis.grown import KINDS, Kept, kept_by, names_stale, round_words, with_growth
 from memprobe.analysis.growth import CellGrowth, windows_grown
 from memprobe.detectors.caching import is_cache
@@ -138,10 +138,22 @@ def _by_lost_instances(evidence: Evidence, cache: Cache | None) -> Reason | None
 
 def _by_silence(evidence: Evidence, kept: Kept) -> Reason | None:
     """In a notebook: names that lead to it were not used of late."""
-    own = not kept.holder.expr.partition(".")[2] or kept.holder.root != "module"
-    if not evidence.is_notebook or not own or not names_stale(evidence, kept):
+    if not evidence.is_notebook or not _of_the_notebook(kept.holder):
+        return None
+    if not names_stale(evidence, kept):
         return None
     return "suspect", "it keeps every result it was asked for, and no recent cell asks for any"
+
+
+def _of_the_notebook(holder: Holder) -> bool:
+    """Whether cells alone use it: who calls a module's own functions is not known."""
+    if "." not in holder.expr:
+        return True
+    own_class = holder.root == "class-attribute" or (
+        holder.cache is not None and holder.cache.method
+    )
+    inside = holder.root == NAMESPACE  # an attribute of an object that has a name
+    return inside or (own_class and holder.expr.count(".") == 1)
 
 
 def _by_calls(evidence: Evidence, growth: CellGrowth, kept: Kept, cache: Cache) -> Reason | None:
