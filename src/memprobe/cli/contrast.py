@@ -95,7 +95,7 @@ def _of_runs(
 
     notebook, script = _checked(targets)
     options = {"interval": settings.interval, "cap": settings.cap}
-    with _folder(keep) as folder:
+    with _line_cleared(), _folder(keep) as folder:
         runs = contrast_run.run(notebook, script, rounds, folder, options, _tell)
         known = Circumstances(
             derived=runs.derived, notes=tuple(dict.fromkeys(runs.notes)), left=tuple(runs.left)
@@ -104,8 +104,16 @@ def _of_runs(
         report = contrast(read(runs.notebook), scripts, settings, known)
     if keep is None:
         report.recording.path = ""  # it is gone
-    _tell("")
     return report
+
+
+@contextlib.contextmanager
+def _line_cleared() -> Iterator[None]:
+    """Take the line about what is running away at the end, also before an error is printed."""
+    try:
+        yield
+    finally:
+        _tell("")
 
 
 def _checked(targets: tuple[str, ...]) -> tuple[Path, Path | None]:
