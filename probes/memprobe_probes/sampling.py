@@ -40,6 +40,7 @@ def _kept_by(walk: Walk, objects: list[Any]) -> tuple[float, int]:
     hundred elements share counts a hundredth for each.
     """
     met: dict[int, int] = {id(one): 1 for one in objects}
+    above = [-1] * len(objects)
     native: dict[int, tuple[int, int]] = {}
     at = 0
     while at < len(objects) < MAX_SUBTREE:
@@ -48,9 +49,10 @@ def _kept_by(walk: Walk, objects: list[Any]) -> tuple[float, int]:
             children, found = _parts(kind, objects[at])
             native.update((address, (at, nbytes)) for address, nbytes in found)
             _meet(walk, children, met, objects)
+            above += [at] * (len(objects) - len(above))
         at += 1
     children = []
-    shares = _shares(objects, met)
+    shares = _shares(objects, met, above)
     total = sum(share * walk.kind(type(one)).size(one) for one, share in zip(objects, shares))
     return total + sum(shares[owner] * nbytes for owner, nbytes in native.values()), len(objects)
 
@@ -80,12 +82,14 @@ def _parts(kind: Kind, obj: Any) -> tuple[list[Any], list[tuple[int, int]]]:
     return children, native
 
 
-def _shares(objects: list[Any], met: dict[int, int]) -> list[float]:
+def _shares(objects: list[Any], met: dict[int, int], above: list[int]) -> list[float]:
+    """Return which part of each object counts: what is below a shared object is shared too."""
     counts = list(map(sys.getrefcount, objects))
-    return [
-        min(1.0, met[id(one)] / max(1, count - OWN_REFERENCES))
-        for one, count in zip(objects, counts)
-    ]
+    shares: list[float] = []
+    for one, count, parent in zip(objects, counts, above):
+        share = min(1.0, met[id(one)] / max(1, count - OWN_REFERENCES))
+        shares.append(share if parent < 0 else share * shares[parent])
+    return shares
 
 
 def _own_references() -> int:

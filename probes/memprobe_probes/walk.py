@@ -16,6 +16,7 @@ from typing import Any
 
 from . import artists, buffers, sizes, tasks, user_signals
 from .containers import CONTAINERS, OBJECT_ARRAY, ObjectArray
+from .giants import excess
 from .old_classes import outlived
 from .parts import NOTHING, Parts
 from .python_buffers import map_size
@@ -105,6 +106,8 @@ class Walk:
             return -1
         node = self._append(id(obj), obj, parent)
         self.sizes[node] = kind.size(obj)
+        if kind.leaf:
+            self.edges[node] = ()
         return node
 
     def expand_all(self) -> None:
@@ -180,18 +183,24 @@ class Walk:
         kind = self.kind(type(obj))
         native: list[tuple[int, int]] = []
         children: Iterable[Any] = ()
-        if kind.leaf:
-            pass
-        elif kind.elements is not None and kind.length(obj) > BIG_CONTAINER:
+        if kind.elements is not None and kind.length(obj) > BIG_CONTAINER:
             self._estimate(node, kind, obj)
+        elif kind.plain:
+            children = gc.get_referents(obj)
         else:
             children, native = self._parts(kind, obj)
-        targets = [self.add(child, node) for child in children]
-        targets += [self._add_buffer(address, nbytes, node) for address, nbytes in native]
-        linked = tuple(target for target in targets if target >= 0)
-        self.edges[node] = linked
+        known, linked = self.index.get, []
+        for child in children:
+            target = known(id(child))
+            if target is None:
+                target = self.add(child, node)
+            if target >= 0:
+                linked.append(target)
+        linked += [self._add_buffer(address, nbytes, node) for address, nbytes in native]
+        self.edges[node] = tuple(linked)
+        incoming = self.incoming
         for target in linked:
-            self.incoming[target] += 1
+            incoming[target] += 1
 
     def _parts(self, kind: Kind, obj: Any) -> tuple[Iterable[Any], list[tuple[int, int]]]:
         if kind.is_task:
@@ -221,13 +230,14 @@ class Walk:
         except (LookupError, RuntimeError):
             self.changed.add(sizes.type_name(type(obj)))  # another thread changed it meanwhile
             return
+        giants = excess(obj, length, [row[-1] for row in drawn if row])
         per_element, objects = sample_sizes(self, drawn)
         if not per_element:
             return
         mean = sum(per_element) / len(per_element)
         variance = sum((one - mean) ** 2 for one in per_element) / max(1, len(per_element) - 1)
-        self.sizes[node] += mean * length
-        self.spread[node] = variance / len(per_element) * length * length
+        self.sizes[node] += mean * length + giants[0]
+        self.spread[node] = variance / len(per_element) * length * length + giants[1]
         self.counts[node] = int(objects / len(per_element) * length)
 
 
@@ -254,6 +264,7 @@ class Kind:
         # by the future it waits for and by its loop, which cancelling takes back.
         self.partly_met = self.is_class or self.is_task or artists.is_referred_to_by_fixtures(cls)
         self.adapter = None if self.leaf or self.stop else buffers.adapter_for(cls, check, note)
+        self.plain = self.adapter is None and not (self.is_task or self.may_wake)
         self.is_array = self.adapter is not None and buffers.is_array(cls)
         self.is_arrow = self.adapter is not None and buffers.is_arrow(cls)
         self.size: Callable[[Any], int] = (
