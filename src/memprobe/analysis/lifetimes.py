@@ -14,7 +14,7 @@ from memprobe.recording.schema import Holder, Snapshot
 
 MOST = 40
 LEAST = 1 << 20  # bytes below which a holder is not worth a row
-EXCEPTION = -1
+EXCEPTION, UNNAMED = -1, -2
 GLOBAL = "module"  # root kind of a script's own names
 
 
@@ -72,7 +72,7 @@ def _tracks(side: Side) -> dict[str, _Track]:
     for position, step in enumerate(_steps(side)):
         if step.snapshot is None:
             continue
-        for name, track, held in _held(step.snapshot, position):
+        for name, track, held in _held(step.snapshot):
             known = tracks.setdefault(name, track)
             known.bytes[position] = held
             if held >= max(known.bytes.values()):
@@ -80,21 +80,31 @@ def _tracks(side: Side) -> dict[str, _Track]:
     return {name: one for name, one in tracks.items() if max(one.bytes.values()) >= LEAST}
 
 
-def _held(snapshot: Snapshot, position: int) -> Iterator[tuple[str, _Track, int]]:
+def _held(snapshot: Snapshot) -> Iterator[tuple[str, _Track, int]]:
     """Yield (name, track, bytes that come back when all references of the object go)."""
+    objects = {holder.id: _object(holder) for holder in snapshot.holders}
+    held: dict[int, int] = {}
+    for group in snapshot.groups:
+        of_group = {objects[one] for one in group.holders}
+        if len(of_group) == 1:
+            one = of_group.pop()
+            held[one] = held.get(one, 0) + group.bytes
     by_object: dict[int, list[Holder]] = {}
     for holder in snapshot.holders:
-        if holder.object >= 0:
-            # An exception and its traceback are two objects that keep the same frames.
-            one = EXCEPTION if holder.root == TRACEBACK else holder.object
-            by_object.setdefault(one, []).append(holder)
-    for holders in by_object.values():
-        holders = ordered(tuple(holders))
-        members = {holder.id for holder in holders}
-        held = sum(one.bytes for one in snapshot.groups if members.issuperset(one.holders))
-        first = holders[0]
-        track = _Track(held_object(first, first.expr), [one.expr for one in holders], first)
-        yield first.expr, track, held
+        by_object.setdefault(objects[holder.id], []).append(holder)
+    for number, holders in by_object.items():
+        if number == UNNAMED:
+            continue
+        first, *rest = ordered(tuple(holders))
+        exprs = [first.expr, *(one.expr for one in rest)]
+        yield first.expr, _Track(held_object(first, first.expr), exprs, first), held.get(number, 0)
+
+
+def _object(holder: Holder) -> int:
+    """Return what tells objects apart; an exception and its traceback keep the same frames."""
+    if holder.object < 0:
+        return UNNAMED
+    return EXCEPTION if holder.root == TRACEBACK else holder.object
 
 
 def _life(track: _Track, side: Side) -> Life:

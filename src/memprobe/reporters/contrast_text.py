@@ -21,6 +21,8 @@ from memprobe.reporters.trace import shortened
 
 WIDE = 100
 HOLDERS_SHOWN = 8
+STEPS_SHOWN = 40
+ALONE_SHOWN = 12
 FIXES_SHOWN = 4
 STYLES = {"notebook-keeps": "bold red", "clean": "bold green", "not-compared": "bold yellow"}
 NAMES = {
@@ -154,18 +156,32 @@ def _steps(rows: list[StepRow], width: int) -> Iterator[RenderableType]:
         title = "CPU" if name == "cpu" else name
         table.add_column(f"{title}\nnotebook", justify="right", no_wrap=True)
         table.add_column("\nscript", justify="right", no_wrap=True)
-    for row in rows:
+    kept = _most_telling(rows)
+    for row in kept:
         cells = [cell for name in shown for cell in _pair(getattr(row, name))]
         table.add_row(_step_name(row), *cells)
     yield ""
     yield table
+    if len(rows) > len(kept):
+        yield Text(f"and {counted(len(rows) - len(kept), 'step')} that moved less", "dim")
     if any(getattr(row, name).judgement == "no difference" for row in rows for name in shown):
         yield Text("≈ no difference beyond the noise from run to run", "dim")
-    alone = [row.name for row in rows if row.wall.script is None]
+    alone = [printable(row.name) for row in rows if row.wall.script is None]
     if len(alone) == len(rows):
         yield Text("no step of the script: it was not run in steps, or cannot be aligned", "dim")
     elif alone:
-        yield Text(f"without a counterpart in the script: {', '.join(alone)}", "dim")
+        shown_names = ", ".join(alone[:ALONE_SHOWN]) + (" …" if len(alone) > ALONE_SHOWN else "")
+        yield Text(f"without a counterpart in the script: {shown_names}", "dim")
+
+
+def _most_telling(rows: list[StepRow]) -> list[StepRow]:
+    """Return the steps that differ or take most, in their order; all of them where few."""
+
+    def weight(row: StepRow) -> tuple[bool, float, float]:
+        return bool(row.error), abs(row.live.difference or 0.0), row.wall.first or 0.0
+
+    chosen = sorted(rows, key=weight, reverse=True)[:STEPS_SHOWN]
+    return [row for row in rows if any(row is one for one in chosen)]
 
 
 def _step_name(row: StepRow) -> Text:
