@@ -104,8 +104,8 @@ MEMALOT = Tool(
     name="memalot",
     made_for="objects that outlive their time, in tests and development",
     asked="`start_leak_monitoring(max_object_lifetime=2, included_type_names={T}, "
-    "compute_size_in_leak_summary=True)`, at most 20 s for an object's referrers; at the end 4 "
-    "more of its reports, or 2 minutes",
+    "compute_size_in_leak_summary=True)`, at most 20 s for an object's referrers; at the end 3 "
+    "more of its reports, or a minute",
     told="the type",
     stops="slowed down: it works on a thread",
     before="""
@@ -118,8 +118,8 @@ time.sleep(4)
 """,
     after="""
 import time
-until, reports = time.monotonic() + 120, len(memalot_says)
-while time.monotonic() < until and ''.join(memalot_says[reports:]).count('Report ID') < 4:
+until, reports = time.monotonic() + 60, len(memalot_says)
+while time.monotonic() < until and ''.join(memalot_says[reports:]).count('Report ID') < 3:
     time.sleep(0.5)
 monitor.stop()
 print('\\n'.join(memalot_says))
