@@ -47,10 +47,11 @@ def _noise(found: Measure, unit: Unit) -> float:
     absolute, share = FLOORS[unit]
     assert found.script is not None
     largest = max(abs(found.first or 0.0), abs(found.script.median))
-    ranges = [found.script.high - found.script.low]
+    noise = found.script.high - found.script.low
     if found.later is not None and found.later.runs >= FEWEST and unit == "seconds":
-        ranges.append(found.later.high - found.later.low)
-    return max(absolute, share * largest, *ranges)
+        # Two quantities that both vary differ by as much as both together.
+        noise += found.later.high - found.later.low
+    return max(absolute, share * largest, noise)
 
 
 def _judged(difference: float, noise: float) -> Judgement:
