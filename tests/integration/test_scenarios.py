@@ -36,7 +36,7 @@ def test_every_scenario_folder_is_well_formed(scenario: Scenario) -> None:
     assert list(problems(scenario)) == []
 
 
-@pytest.mark.parametrize("rule", ["MP104", "MP201", "MP202"])
+@pytest.mark.parametrize("rule", ["MP101", "MP102", "MP104", "MP106", "MP201", "MP202", "MP204"])
 def test_every_rule_has_at_least_three_leaky_programs(rule: str) -> None:
     assert sum(scenario.rule == rule and bool(scenario.expected) for scenario in ALL) >= 3
 
