@@ -19,6 +19,7 @@ _FIXTURES = (
     ("matplotlib.spines", "Spine", 4_000),
     ("matplotlib.markers", "MarkerStyle", 800),
 )
+MANY_OPEN = 5  # figures from which on a script's end is looked at before they are closed
 _REFERRED_TO = (
     ("matplotlib.axes._base", "_AxesBase"),
     ("matplotlib.axis", "Axis"),  # by the spines

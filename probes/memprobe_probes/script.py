@@ -7,7 +7,7 @@ import os
 import sys
 import time
 
-from . import bootstrap, plain_json
+from . import artists, bootstrap, plain_json
 from .descriptors import close_own, identity, out_of_the_way
 from .gc_trigger import GcTrigger
 
@@ -69,6 +69,7 @@ class ScriptWatch:
         self._probe: Any = probe
         self._next_sample = time.monotonic() + interval
         self._owner = os.getpid()
+        self._sees_figures = False
         self._trigger = GcTrigger(self._measure)
         # Held open and never written: when it closes, the host sees an exit or an exec.
         self._alive = out_of_the_way(os.open(alive, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
@@ -105,6 +106,7 @@ class ScriptWatch:
     def _measure(self) -> float:
         """Look at the limit; take a sample and a snapshot where they are due. Return a delay."""
         now = time.monotonic()
+        self._await_figures()
         if now < self._next_sample:
             self._probe.watch_limit(on_user_thread=True)
             return LOOK
@@ -113,3 +115,19 @@ class ScriptWatch:
             self._probe.snapshot("interval", on_user_thread=True)
         self._next_sample = now + float(self._probe.interval)
         return min(LOOK, float(self._probe.interval))
+
+    def _await_figures(self) -> None:
+        """Once matplotlib is there, register to look before its own exit handler closes all."""
+        if not self._sees_figures and "matplotlib._pylab_helpers" in sys.modules:
+            self._sees_figures = True
+            atexit.register(self._before_figures_go)
+
+    def _before_figures_go(self) -> None:
+        """At exit, take a snapshot of figures that were left open: at the end none is seen."""
+        try:
+            ours = os.getpid() == self._owner and bootstrap.active() is not None
+            if ours and len(artists.open_figures()) >= artists.MANY_OPEN:
+                self._trigger.disarm()
+                self._probe.snapshot("exit", on_user_thread=True, unhurried=True)
+        except BaseException:
+            pass

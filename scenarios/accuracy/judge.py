@@ -107,12 +107,14 @@ def judge(case: Case, report: dict[str, Any]) -> Verdict:
         verdict.broken = "no snapshot: " + _reasons(report)
         return verdict
     left = [finding for finding in report["findings"] if finding["status"] in COUNTS]
+    advice = [finding for finding in report["findings"] if finding["status"] not in COUNTS]
     for expected in case.expected:
-        finding = _best(expected, left)
+        among = advice if expected.advice else left
+        finding = _best(expected, among)
         if finding is None:
             verdict.missed.append(expected)
             continue
-        left.remove(finding)
+        among.remove(finding)
         verdict.found.append(
             Found(
                 expected,

@@ -12,6 +12,7 @@
     optional  = ["sys.last_exc"]   # holders that exist on some versions only
     bytes     = 120_000_000        # what comes back, and the share by which it may differ
     tolerance = 0.03
+    status    = "advice"      # where the finding is advice; without it one that fails a gate
 
 Programs are ``leaky.ipynb`` or ``leaky.py``, ``clean*.ipynb`` or ``clean*.py``; in ``ordinary/``
 every notebook and script is a clean one.
@@ -46,6 +47,7 @@ class Expected:
     bytes: int
     tolerance: float
     optional: tuple[str, ...] = ()
+    advice: bool = False
 
     def matches(self, expr: str) -> bool:
         """Whether ``expr`` is one of the holders, required or optional."""
@@ -126,6 +128,7 @@ def _expected(table: dict[str, Any]) -> Expected:
         optional=tuple(table.get("optional", ())),
         bytes=table["bytes"],
         tolerance=table["tolerance"],
+        advice=table.get("status") == "advice",
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 rng = np.random.default_rng(30)
 sizes = []
-for station in range(30):
+for _ in range(30):
     fig, ax = plt.subplots(figsize=(6, 4))
     ax.plot(rng.random(500).cumsum())
     page = io.BytesIO()

@@ -4,7 +4,7 @@ import numpy as np
 
 rng = np.random.default_rng(1)
 kept = []
-for number in range(8):
+for _ in range(8):
     chunk = rng.random((200_000, 10))
     kept.append(chunk[:3])
 del chunk

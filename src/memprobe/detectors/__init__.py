@@ -12,6 +12,7 @@ from memprobe.detectors.collected_frame import CollectedFrame
 from memprobe.detectors.growing_container import GrowingContainer
 from memprobe.detectors.lifetime_tax import LifetimeTax
 from memprobe.detectors.notebook_tax import NotebookTax
+from memprobe.detectors.object_dtype_bloat import ObjectDtypeBloat
 from memprobe.detectors.open_figures import OpenFigures
 from memprobe.detectors.output_history import OutputHistory
 from memprobe.detectors.rerun_growth import RerunGrowth
@@ -36,6 +37,7 @@ DETECTORS: tuple[Detector, ...] = (
     OpenFigures(),
     ViewPinsBase(),
     CollectedFrame(),
+    ObjectDtypeBloat(),
     NotebookTax(),
     LifetimeTax(),
 )
@@ -52,6 +54,11 @@ def run(evidence: Evidence) -> list[Finding]:
     for detector in chosen(DETECTORS, evidence.config.select, evidence.config.ignore):
         for finding in detector.detect(evidence):
             earlier = [one for one in primary if _same_holder(one, finding)]
+            if finding.fails and earlier and not any(one.fails for one in earlier):
+                # Advice never hides what fails a gate.
+                finding.also += [one.code for one in earlier if one.code not in finding.also]
+                primary = [one for one in primary if one not in earlier]
+                earlier = []
             for one in earlier:
                 if finding.code != one.code and finding.code not in one.also:
                     one.also.append(finding.code)

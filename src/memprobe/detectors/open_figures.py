@@ -61,14 +61,15 @@ class OpenFigures:
 
     def detect(self, evidence: Evidence) -> Iterator[Finding]:
         """Yield one finding over all figures that were left open."""
-        if evidence.snapshot is None:
+        snapshot = evidence.snapshot if evidence.is_notebook else _last_with_figures(evidence)
+        if snapshot is None:
             return
-        bundle = _left_open(evidence, evidence.snapshot)
+        bundle = _left_open(evidence, snapshot)
         if bundle is None:
             return
         count = len(_figures(bundle.holders))
         if count > TOO_MANY or bundle.exclusive >= evidence.config.min_bytes:
-            yield self._finding(evidence, evidence.snapshot, bundle)
+            yield self._finding(evidence, snapshot, bundle)
 
     def _finding(self, evidence: Evidence, snapshot: Snapshot, bundle: Bundle) -> Finding:
         figures = _figures(bundle.holders)
@@ -84,6 +85,17 @@ class OpenFigures:
                 *display_deletions(bundle.holders), *deletions(bundle.holders),
             ]),
         )  # fmt: skip
+
+
+def _last_with_figures(evidence: Evidence) -> Snapshot | None:
+    """Return a script's last look at figures: matplotlib closes all before the very end.
+
+    Where a later snapshot of the running program shows none, the program closed them itself.
+    """
+    measured = [one for one in evidence.recording.snapshots if one.skipped is None]
+    at_exit = [one for one in measured if one.reason == "exit"]
+    looked = at_exit or measured[-1:]
+    return next((one for one in reversed(looked) if _figures(one.holders)), None)
 
 
 def _left_open(evidence: Evidence, snapshot: Snapshot) -> Bundle | None:
