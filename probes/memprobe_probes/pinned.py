@@ -14,18 +14,13 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from . import arrow_buffers, numpy_arrays, python_buffers, sizes
-from .sampling import OWN_REFERENCES
+from .sampling import OWN_REFERENCES, WHOLE
+from .spans import Span, covered
 
 if TYPE_CHECKING:
     from .walk import Walk
 
 LEAST = 64 * 1024  # bytes of a buffer below which the question is not asked
-# Allocators round up: so much of a buffer shown counts as all of it.
-WHOLE = 0.9
-
-# From an address to another, and the bytes shown in between; the first is -1 where only the
-# number of bytes is known.
-Span = tuple[int, int, int]
 
 
 def pinned_bytes(walk: Walk, named: int, masks: list[int]) -> dict[int, float]:
@@ -48,6 +43,7 @@ def pinned_bytes(walk: Walk, named: int, masks: list[int]) -> dict[int, float]:
             left = 1.0 - exposed.shown(owner) / memory[0][1]
             found.update((node, nbytes * left) for node, nbytes in memory if left > 1.0 - WHOLE)
     found.update(_arrow(walk, hidden))
+    found.update(walk.pinned_in_samples)
     return found
 
 
@@ -174,20 +170,6 @@ class _Exposed:
             low, high = self.arrays.extent(obj)
             return low, high, min(high - low, self.arrays.nbytes(obj))
         return -1, -1, sys.maxsize  # not known what it shows: everything
-
-
-def covered(spans: Iterable[Span]) -> int:
-    """Return how many bytes the spans show together; equal and overlapping ones count once."""
-    total, low, high, nbytes = 0, 0, 0, 0
-    for start, end, size in sorted(set(spans)):
-        if start < 0:
-            total += size
-        elif start < high:
-            high, nbytes = max(high, end), nbytes + size
-        else:
-            total += min(nbytes, high - low)
-            low, high, nbytes = start, end, size
-    return total + min(nbytes, high - low)
 
 
 def _memory_of(walk: Walk, owner: int) -> list[tuple[int, float]]:

@@ -7,34 +7,39 @@ import itertools
 import sys
 from typing import TYPE_CHECKING, Any
 
-from . import buffers
+from . import buffers, numpy_arrays
+from .spans import covered
 
 if TYPE_CHECKING:
     from .walk import Kind, Walk
 
 SAMPLE = 400  # elements walked of a big container
 MAX_SUBTREE = 3000  # objects below one sampled element
+LEAST_PINNED = 1024  # bytes of an array below which nobody asks what its views show
+WHOLE = 0.9  # allocators round up: so much of a buffer shown counts as all of it
 
 
-def sample_sizes(walk: Walk, drawn: list[Any]) -> tuple[list[float], int]:
-    """Return what each drawn element keeps, in bytes, and how many objects were met.
+def sample_sizes(walk: Walk, drawn: list[Any]) -> tuple[list[float], int, float]:
+    """Return what each drawn element keeps in bytes, the number of objects met, bytes pinned.
 
+    Pinned is what the drawn elements keep together of arrays that only views of them show.
     ``drawn`` holds one list per element (an item, or a key and a value) and is emptied: its own
     references would count.
     """
-    per_element, objects = [], 0
+    per_element, objects, pinned = [], 0, 0.0
     drawn.reverse()
     while drawn:
         if not len(drawn) & 15:
             walk.check()
-        size, met = _kept_by(walk, drawn.pop())
+        size, met, hidden = _kept_by(walk, drawn.pop())
         per_element.append(size)
         objects += met
-    return per_element, objects
+        pinned += hidden
+    return per_element, objects, pinned
 
 
-def _kept_by(walk: Walk, objects: list[Any]) -> tuple[float, int]:
-    """Return the bytes one sampled element answers for, and the number of objects below it.
+def _kept_by(walk: Walk, objects: list[Any]) -> tuple[float, int, float]:
+    """Return the bytes one sampled element answers for, the objects below it, the bytes pinned.
 
     An object counts by the share of its references that come from this subtree: one that a
     hundred elements share counts a hundredth for each.
@@ -54,7 +59,30 @@ def _kept_by(walk: Walk, objects: list[Any]) -> tuple[float, int]:
     children = []
     shares = _shares(objects, met, above)
     total = sum(share * walk.kind(type(one)).size(one) for one, share in zip(objects, shares))
-    return total + sum(shares[owner] * nbytes for owner, nbytes in native.values()), len(objects)
+    total += sum(shares[owner] * nbytes for owner, nbytes in native.values())
+    return total, len(objects), _pinned(walk, objects, met, shares, native)
+
+
+def _pinned(
+    walk: Walk, objects: list[Any], met: dict[int, int], shares: list[float],
+    native: dict[int, tuple[int, int]],
+) -> float:  # fmt: skip
+    """Return the bytes of arrays below one element that only views in it keep, less those shown."""
+    arrays = numpy_arrays.arrays()
+    total = 0.0
+    for owner, nbytes in native.values():
+        base = objects[owner]
+        if nbytes < LEAST_PINNED or shares[owner] < 1.0 or not walk.kind(type(base)).is_array:
+            continue
+        assert arrays is not None
+        views = [
+            one for one in objects if walk.kind(type(one)).is_array and arrays.base(one) is base
+        ]
+        if len(views) == met[id(base)]:
+            spans = [(*arrays.extent(one), arrays.nbytes(one)) for one in views]
+            shown = covered(spans)
+            total += nbytes - shown if shown < WHOLE * nbytes else 0.0
+    return total
 
 
 def _meet(walk: Walk, children: list[Any], met: dict[int, int], objects: list[Any]) -> None:

@@ -80,7 +80,7 @@ def _estimate(walk: Walk, column: Any, arrays: numpy_arrays.Arrays) -> tuple[flo
         return None
     typed = sum(map(utf8_length, found)) / len(drawn) + _TYPED
     found.clear()
-    kept, _ = sample_sizes(walk, drawn)
+    kept, _, _ = sample_sizes(walk, drawn)
     return length * (_POINTER + sum(kept) / len(kept)), length * typed
 
 

@@ -87,6 +87,7 @@ class Walk:
         self.native: dict[int, int] = {}  # address → bytes of native buffers
         self.addresses: dict[int, int] = {}  # node → address of a native buffer
         self.lent: set[int] = set()  # addresses that others than arrays told
+        self.pinned_in_samples: dict[int, float] = {}  # node → bytes that only views keep
         self.explained: set[int] = set()  # those whose reference to an array is accounted for
         self.blind: set[str] = set()  # types whose data cannot be seen
         self.changed: set[str] = set()  # types of containers that changed while they were read
@@ -150,12 +151,15 @@ class Walk:
         return list(self._kinds)
 
     def random_positions(self, length: int, count: int) -> list[int]:
-        """Return ``count`` random positions below ``length``, sorted, some perhaps twice."""
+        """Return up to ``count`` random positions below ``length``, sorted, each one once.
+
+        An element drawn twice would have a reference more than it has by itself.
+        """
         positions = []
         for _ in range(count):
             self._seed = (self._seed * 6364136223846793005 + 1442695040888963407) & (2**64 - 1)
             positions.append((self._seed >> 33) * length >> 31)
-        return sorted(positions)
+        return sorted(set(positions))
 
     def _append(self, key: int, obj: Any, parent: int) -> int:
         node = len(self.objects)
@@ -231,7 +235,7 @@ class Walk:
             self.changed.add(sizes.type_name(type(obj)))  # another thread changed it meanwhile
             return
         giants = excess(obj, length, [row[-1] for row in drawn if row])
-        per_element, objects = sample_sizes(self, drawn)
+        per_element, objects, pinned = sample_sizes(self, drawn)
         if not per_element:
             return
         mean = sum(per_element) / len(per_element)
@@ -239,6 +243,8 @@ class Walk:
         self.sizes[node] += mean * length + giants[0]
         self.spread[node] = variance / len(per_element) * length * length + giants[1]
         self.counts[node] = int(objects / len(per_element) * length)
+        if pinned:
+            self.pinned_in_samples[node] = pinned / len(per_element) * length
 
 
 _PENDING: tuple[int, ...] = (-1,)

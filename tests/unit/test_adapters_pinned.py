@@ -198,3 +198,10 @@ def test_one_column_pins_the_message_it_was_read_from() -> None:
     names = {"column": read.column("a")}
     del sink, table, read
     assert pinned(names) == pytest.approx(2 * MB, rel=0.01)
+
+
+def test_rows_in_a_big_container_pin_their_arrays() -> None:
+    names = {"rows": [np.ones((10, 100))[0] for _ in range(5000)]}
+    assert pinned(names) == pytest.approx(5000 * 9 * 800, rel=0.01)
+    names = {"rows": [np.ones((10, 100)).reshape(-1) for _ in range(5000)]}
+    assert pinned(names) is None
