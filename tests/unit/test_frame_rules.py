@@ -104,6 +104,15 @@ def test_a_rebound_name_has_no_earlier_version() -> None:
     assert told(chain(*cells, held=held, steps=("2:df2<df", "3:df<df"))) == []
 
 
+def test_a_name_bound_again_after_its_use_in_the_same_cell_is_another_frame() -> None:
+    cells = [Cell("df"), Cell("df2", used="df"), Cell("df3 df2", used="df2"), *idle(2)]
+    recording = chain(*cells)
+    for marker in recording.markers:
+        if marker.cell == 3:
+            marker.bound["df2"] = 2  # df3 = df2.dropna(); then df2 = load()
+    assert told(recording) == []
+
+
 def test_what_lies_between_two_frames_is_passed_through() -> None:
     cells = [Cell("df"), Cell("part df2", used="df"), Cell("df3", used="df2"), *idle(2)]
     assert told(chain(*cells, steps=("2:part<df", "2:df2<part", "3:df3<df2")))
@@ -272,6 +281,10 @@ def test_a_copy_that_shares_its_buffers_or_shows_a_part_is_none() -> None:
 
 def test_a_source_bound_again_is_another_object() -> None:
     assert told(converted(Cell("t"), Cell(used="df"), Cell(used="df"))) == []
+
+
+def test_a_copy_bound_again_is_another_object() -> None:
+    assert told(converted(Cell("df"), Cell(used="df"), Cell(used="df"))) == []
 
 
 def test_records_have_the_rows_as_their_length() -> None:
