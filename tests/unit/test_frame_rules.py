@@ -105,11 +105,11 @@ def test_a_rebound_name_has_no_earlier_version() -> None:
 
 
 def test_a_name_bound_again_after_its_use_in_the_same_cell_is_another_frame() -> None:
-    cells = [Cell("df"), Cell("df2", used="df"), Cell("df3 df2", used="df2"), *idle(2)]
+    cells = [Cell("df"), Cell("df2 df", used="df"), Cell("df3", used="df2"), *idle(2)]
     recording = chain(*cells)
     for marker in recording.markers:
-        if marker.cell == 3:
-            marker.bound["df2"] = 2  # df3 = df2.dropna(); then df2 = load()
+        if marker.cell == 2:
+            marker.bound["df"] = 2  # df2 = df.dropna(); then df = load()
     assert told(recording) == []
 
 
