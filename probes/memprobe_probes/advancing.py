@@ -7,10 +7,13 @@ time although its source is the same: a list it fills is the work, not a leak.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
-from typing import Any
 
 from . import sizes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
 
 _SHOWS_ONLY = frozenset({"print", "display"})
 

@@ -6,15 +6,18 @@ or a stream often keeps the buffer of the whole message: both are counted as wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
-
 from . import sizes
-from .parts import Adapter, Parts
 
-Check = Callable[[], None]
-# Of one array: what tells it from another slice, the memory it keeps, the bytes it shows of it.
-Share = tuple[tuple[Any, ...], dict[int, int], int]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from .parts import Adapter, Parts
+
+    Check = Callable[[], None]
+    # Of an array: what tells it from another slice, the memory it keeps, the bytes it shows of it.
+    Share = tuple[tuple[Any, ...], dict[int, int], int]
 
 _MODULE = "pyarrow.lib"
 _NESTED = ("Struct", "List", "Map", "Union", "RunEndEncoded", "Extension", "Dictionary")

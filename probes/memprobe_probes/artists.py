@@ -9,9 +9,12 @@ for references that were not met.
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from . import sizes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # Bytes of one that come back to the system with its figure: measured with matplotlib 3.11.
 _FIXTURES = (

@@ -6,12 +6,21 @@ knows which. What an answer consists of: ``parts``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import sys
 
-from . import arrow_buffers, native_objects, numpy_arrays, polars_frames, sizes, torch_tensors
-from .parts import NOTHING, Adapter, Parts
+from . import numpy_arrays, sizes
+from .parts import NOTHING
 from .python_buffers import MANAGED_BUFFER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .parts import Adapter, Parts
+
+# Libraries whose objects are single blocks of native memory.
+_WITH_BLOCKS = frozenset({"pandas", "sklearn", "matplotlib", "PIL"})
 
 # Types whose data this version cannot see: said in the report instead of counted as zero.
 _BLIND = {
@@ -37,20 +46,41 @@ def adapter_for(
     if is_array(cls):
         return numpy_arrays.arrays()
     if is_arrow(cls):
+        from . import arrow_buffers
+
         return arrow_buffers.adapter(cls, check)
     if cls is memoryview or cls is MANAGED_BUFFER:
         return _none_of_its_own
-    return (
-        polars_frames.adapter(cls, check)
-        or torch_tensors.adapter(cls, note)
-        or native_objects.adapter(cls)
-    )
+    return _of_a_library(cls, check, note)
+
+
+def _of_a_library(
+    cls: type, check: Callable[[], Any], note: Callable[[str], Any]
+) -> Adapter | None:
+    """Ask the modules of the libraries that are loaded; the others need not be loaded either."""
+    found: Adapter | None = None
+    if "polars" in sys.modules:
+        from . import polars_frames
+
+        found = polars_frames.adapter(cls, check)
+    if found is None and "torch" in sys.modules:
+        from . import torch_tensors
+
+        found = torch_tensors.adapter(cls, note)
+    if found is None and not _WITH_BLOCKS.isdisjoint(sys.modules):
+        from . import native_objects
+
+        found = native_objects.adapter(cls)
+    return found
 
 
 def blind_spot(cls: type) -> str | None:
     """Return the name of a type that holds native data no adapter can see."""
-    if polars_frames.is_plan(cls):
-        return "polars.LazyFrame"
+    if "polars" in sys.modules:
+        from . import polars_frames
+
+        if polars_frames.is_plan(cls):
+            return "polars.LazyFrame"
     package = sizes.module_of(cls).partition(".")[0]
     if sizes.type_name(cls).rpartition(".")[2] in _BLIND.get(package, ()):
         return sizes.type_name(cls)

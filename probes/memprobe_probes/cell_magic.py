@@ -8,10 +8,13 @@ are without it. Only inside another magic (``%%time``) the body is run from here
 from __future__ import annotations
 
 import ast
-from typing import Any
 
 from . import bootstrap, cell_report
 from .cell_measure import CellMeasure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _NAME = "%%memprobe"
 

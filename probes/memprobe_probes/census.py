@@ -10,17 +10,21 @@ from __future__ import annotations
 import sys
 import time
 import types
-from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Any
+from _collections import deque  # type: ignore[import-not-found]
 
 from . import roots, sizes
 from .caches import LRU_CACHE, entries, unwrapped
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    Length = Callable[[Any], int]
+
 MOST_ENTRIES = 500
 LONGEST_NS = 3_000_000  # for one count
 MOST_VALUES = 200  # of a dict whose values are containers
-Length = Callable[[Any], int]
 
 _LENGTHS: dict[type, Length] = {
     list: list.__len__,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections import deque
-from collections.abc import Iterable
-from typing import Any
+from _collections import deque  # type: ignore[import-not-found]
 
 from . import buffers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
 
 
 def _picked(iterable: Iterable[Any], positions: list[int]) -> list[Any]:

@@ -6,7 +6,10 @@ Only names and the methods of a fixed vocabulary leave this module, never a cons
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # What makes a copy in another form of what it is called on.
 _CONVERSIONS = frozenset(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from . import numpy_arrays, sizes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _BUILT_IN = (list, tuple, dict, set, frozenset, str, bytes, bytearray)
 _LIBRARIES = ("numpy", "pandas", "pyarrow", "polars", "torch")

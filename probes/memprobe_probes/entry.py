@@ -26,9 +26,12 @@ import linecache
 import sys
 import time
 import types
-from typing import Any
 
 from . import bootstrap, frames, notebook
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _IDENTITY = "_memprobe_entry"  # module of this name carries the state from enter to settle
 

@@ -11,9 +11,12 @@ from __future__ import annotations
 import gc
 import itertools
 import sys
-from collections import deque
+from _collections import deque  # type: ignore[import-not-found]
 from types import CodeType, FrameType
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _OPTIMIZED = 0x1  # CO_OPTIMIZED: a function's frame, whose locals are no dict of their own
 _PROXY = sys.version_info >= (3, 13)

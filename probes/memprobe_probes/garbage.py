@@ -12,10 +12,13 @@ from __future__ import annotations
 import gc
 import sys
 import types
-from typing import Any
 
 from .sampling import OWN_REFERENCES
 from .walk import TooLong, Walk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 WORTH = 1 << 20  # bytes at stake below which the question is not asked
 MOST_SUSPECTS = 64

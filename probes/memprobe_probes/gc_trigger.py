@@ -65,10 +65,13 @@ class GcTrigger:
         choice = map((self._quiet, turns).__getitem__, late)
         # Should a step ever end, ``chain`` goes on with zeros for good.
         steps = chain(map(next, choice), self._quiet)
-        # gc calls entry(phase, info), which is getattr(at, phase, info): there is no ``at.start``,
-        # and reading ``at.stop`` takes one step.
-        at = type("At", (), {"__slots__": (), "stop": property(partial(next, steps))})
-        return partial(getattr, at())  # type: ignore[no-any-return]
+        # gc calls entry(phase, info). Of all C functions that take two values and call a third,
+        # a dict's ``get`` costs least: a key with the hash of "stop" is asked whether it equals
+        # the phase, takes one step, and says no. The phase "start" asks nobody.
+        step = staticmethod(partial(next, steps))
+        hashed = staticmethod(partial(int, hash("stop")))
+        key = type("Stop", (), {"__slots__": (), "__eq__": step, "__hash__": hashed})
+        return {key(): 0}.get
 
     def _run(self) -> Generator[int, None, None]:
         came: list[int] = []  # signals that the user's code still has to see

@@ -7,13 +7,16 @@ elements are looked at as well, by that type's own C code: some 40 ns each.
 
 from __future__ import annotations
 
-import operator
-from collections import deque
-from collections.abc import Callable, Iterable
+import _operator
+from _collections import deque  # type: ignore[import-not-found]
 from itertools import compress, islice, repeat
-from typing import Any
 
 from . import numpy_arrays, sizes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
 
 MOST = 200_000  # elements looked at
 LEAST = 16 * 1024  # bytes of an element from which on it can be one
@@ -41,7 +44,7 @@ def excess(obj: Any, length: int, sampled: list[Any]) -> tuple[float, float]:
     try:
         elements = _elements(obj, step)
         if gaps:
-            there = map(operator.is_not, _elements(obj, step), repeat(None))
+            there = map(_operator.is_not, _elements(obj, step), repeat(None))
             elements = compress(elements, there)
         found = [size - usual for size in map(measure, elements) if size > limit]
     except (TypeError, RuntimeError):  # another type among them, or it changed meanwhile

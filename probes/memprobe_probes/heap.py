@@ -9,8 +9,6 @@ same.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from typing import Any
 
 from . import sizes
 from .containers import CONTAINERS
@@ -24,6 +22,11 @@ from .roots import Root
 from .sampling import SAMPLE
 from .texts import strings
 from .walk import BIG_CONTAINER, TooLong, Walk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
 
 LEAST_GROUP = 64 * 1024  # bytes below which a group is not worth a row
 MAX_GROUPS = 300

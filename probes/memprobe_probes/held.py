@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from . import heap, sizes
 from .paths import path_to
 from .roots import Root
 from .walk import Walk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 Key = frozenset[str]  # the expressions of the holders that keep the same bytes
 MOST_PATHS = 20

@@ -6,11 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
-from typing import Any
 
 from . import bootstrap
 from .cell_magic import MeasuredCells
 from .cell_report import size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _CLIENT = "extension"
 _cells: MeasuredCells | None = None

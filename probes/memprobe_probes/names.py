@@ -11,11 +11,14 @@ import gc
 import re
 import sys
 import types
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from . import derivations, sizes
 from .sampling import OWN_REFERENCES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any
 
 _WORD = re.compile(r"[^\W\d]\w*")
 # Calls whose text arguments are code or name variables.

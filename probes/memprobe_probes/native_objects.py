@@ -6,10 +6,14 @@ pandas builds for an index. Blocks without an address are keyed by their object.
 
 from __future__ import annotations
 
-from typing import Any
-
 from . import numpy_arrays, sizes
-from .parts import NOTHING, Adapter, Parts, keyed
+from .parts import NOTHING, keyed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .parts import Adapter, Parts
 
 # Bytes of a pixel, as Pillow stores it: three bands take the room of four.
 _PIXELS = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}

@@ -5,9 +5,6 @@ from __future__ import annotations
 import sys
 import time
 import types
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any
 
 from . import advancing, artists, derivations, names, sizes
 from .census import Census
@@ -15,14 +12,20 @@ from .sampler import Counters
 from .usage import Usage, named
 from .waiting import Waiting
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from typing import Any
+
+    WriteMarker = Callable[..., None]
+    Guard = Callable[[], AbstractContextManager[Any]]
+
 _MOST_REPLAYED = 2000
 _MOST_NAMES = 400
 # Of the cells of before, so many count with what the functions read that they call. Functions are
 # looked up as they are now: for cells of long ago that says ever less.
 _FOLLOWED = 50
-
-WriteMarker = Callable[..., None]
-Guard = Callable[[], AbstractContextManager[None]]
 
 
 def running_shell() -> Any:

@@ -7,10 +7,15 @@ runs. Data belongs to the array that owns it; a view leads to its base.
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from . import sizes
-from .parts import LEAST_BUFFER, NOTHING, Parts
+from .parts import LEAST_BUFFER, NOTHING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .parts import Parts
 
 # Bases of arrays that lead on to the memory themselves: no buffer of its own for the array.
 KNOWN_BASES = frozenset({"bytes", "bytearray", "memoryview", "mmap.mmap", "array.array"})

@@ -7,8 +7,7 @@ but keeps it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .walk import Walk
 

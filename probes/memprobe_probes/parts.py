@@ -8,11 +8,13 @@ up in ``sys.modules``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
-Parts = tuple[list[Any], list[tuple[int, int]]]
-Adapter = Callable[[Any], Parts]
+    Parts = tuple[list[Any], list[tuple[int, int]]]
+    Adapter = Callable[[Any], Parts]
 
 NOTHING: Parts = ([], [])
 LEAST_BUFFER = 64  # bytes below which native memory is not worth a node

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 import types
-from typing import Any
 
 from . import frames, sizes
 from .walk import Walk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _VIA = {types.TracebackType: "traceback", types.FrameType: "frame", types.CellType: "closure",
         types.GeneratorType: "suspended-frame", types.CoroutineType: "suspended-frame",

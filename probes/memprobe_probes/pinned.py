@@ -8,16 +8,19 @@ whole is still referenced by anything else than views, nothing is pinned.
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from collections.abc import Iterable
+from _collections import _count_elements  # type: ignore[import-not-found]
 from itertools import chain
-from typing import TYPE_CHECKING, Any
 
-from . import arrow_buffers, numpy_arrays, python_buffers, sizes
+from . import numpy_arrays, python_buffers, sizes
 from .sampling import OWN_REFERENCES, WHOLE
-from .spans import Span, covered
+from .spans import covered
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from .spans import Span
     from .walk import Walk
 
 LEAST = 64 * 1024  # bytes of a buffer below which the question is not asked
@@ -32,8 +35,8 @@ def pinned_bytes(walk: Walk, named: int, masks: list[int]) -> dict[int, float]:
     found: dict[int, float] = {}
     hidden = _hidden_by_pandas(walk)
     views = _views(walk, hidden)
-    dead = _references_from(walk, [n for n in range(named, len(masks)) if not masks[n]])
-    dead.update(_references_from(walk, hidden))
+    garbage = (node for node in range(named, len(masks)) if not masks[node])
+    dead = _references_from(walk, [*garbage, *hidden])
     exposed = _Exposed(walk, views, dead)
     for owner in views:
         if owner in exposed.based or exposed(owner):
@@ -53,6 +56,8 @@ def _arrow(walk: Walk, hidden: set[int]) -> dict[int, float]:
     for node in walk.adapted:
         if node in hidden or not walk.kind(type(walk.objects[node])).is_arrow:
             continue
+        from . import arrow_buffers
+
         if sum(walk.sizes[buffer] for buffer in walk.edges[node]) < LEAST:
             continue
         for place, memory, nbytes in arrow_buffers.shares(walk.objects[node], walk.in_time):
@@ -90,8 +95,11 @@ def _views(walk: Walk, hidden: set[int]) -> dict[int, list[int]]:
     return views
 
 
-def _references_from(walk: Walk, nodes: Iterable[int]) -> Counter[int]:
-    return Counter(chain.from_iterable(walk.edges[node] for node in nodes))
+def _references_from(walk: Walk, nodes: Iterable[int]) -> dict[int, int]:
+    """Return node → number of references that ``nodes`` have to it."""
+    found: dict[int, int] = {}
+    _count_elements(found, chain.from_iterable(walk.edges[node] for node in nodes))
+    return found
 
 
 def _hidden_by_pandas(walk: Walk) -> set[int]:
@@ -100,24 +108,25 @@ def _hidden_by_pandas(walk: Walk) -> set[int]:
     Its slices hold on to the internals of the frame that they were cut from: nobody else can
     reach those any more, so what they refer to is not shown by them.
     """
-    parents: Counter[int] = Counter()
+    parents: dict[int, int] = {}
     for node in _managers(walk):
         parent = walk.index.get(id(getattr(walk.objects[node], "parent", None)), -1)
         if parent >= 0:
-            parents[parent] += 1
+            parents[parent] = parents.get(parent, 0) + 1
     hidden: set[int] = set()
     known = parents
     fresh = [node for node in parents if _references(walk, node) <= parents[node]]
     while fresh:
         hidden.update(fresh)
-        known = parents + _references_from(walk, hidden)
+        known = _references_from(walk, hidden)
+        known.update((node, known.get(node, 0) + count) for node, count in parents.items())
         below = {target for node in fresh for target in walk.edges[node]} - hidden
         fresh = [
             node
             for node in below
             if walk.objects[node] is not None
             and not walk.kind(type(walk.objects[node])).is_array
-            and _references(walk, node) <= known[node]
+            and _references(walk, node) <= known.get(node, 0)
         ]
     return hidden
 

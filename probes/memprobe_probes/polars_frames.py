@@ -8,11 +8,16 @@ the Arrow stream), a column counts with polars' own estimate.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import Any
 
 from . import arrow_stream, sizes
-from .parts import Adapter, keyed
+from .parts import keyed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .parts import Adapter
 
 # Types whose export is the memory itself; others are converted for it, which would copy.
 _PLAIN = frozenset(

@@ -10,14 +10,15 @@ import gc
 import os
 import sys
 import types
-from collections.abc import Iterable, Iterator
-from typing import Any
 
 from . import artists, frames, sizes, tasks
 from .caches import facts, unwrapped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
     from .waiting import Waiting
 
 _IPYTHON_NAMES = frozenset(

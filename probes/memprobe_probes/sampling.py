@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 import itertools
 import sys
-from typing import TYPE_CHECKING, Any
 
 from . import buffers, numpy_arrays
 from .spans import covered
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .walk import Kind, Walk
 
 SAMPLE = 400  # elements walked of a big container

@@ -7,9 +7,12 @@ through the slots of ``type`` and ``object`` instead. Sizes are bytes, GC header
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from types import MemberDescriptorType, MethodDescriptorType, WrapperDescriptorType
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 _HAVE_GC = 1 << 14  # Py_TPFLAGS_HAVE_GC
 _GC_HEADER = 16

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-# From an address to another, and the bytes shown in between; the first is -1 where only the
-# number of bytes is known.
-Span = tuple[int, int, int]
+    # From an address to another, and the bytes shown in between; the first is -1 where only the
+    # number of bytes is known.
+    Span = tuple[int, int, int]
 
 
 def covered(spans: Iterable[Span]) -> int:

@@ -14,11 +14,14 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable
 from types import CodeType
-from typing import Any
 
 from . import names
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 _FLAGS = {name: getattr(__future__, name).compiler_flag for name in __future__.all_feature_names}
 _INHERITED = ("__annotations__", "__builtins__", "__package__", "__spec__", "__name__")

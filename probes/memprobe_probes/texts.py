@@ -6,13 +6,14 @@ they would be as UTF-8. Only exact ``str`` and missing values make a column of t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
-
 from . import numpy_arrays, sizes
 from .sampling import SAMPLE, sample_sizes
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
     from .walk import Walk
 
 LEAST_POINTERS = 1 << 20  # bytes of pointers below which nobody would gain by a typed column

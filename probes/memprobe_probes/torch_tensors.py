@@ -7,13 +7,18 @@ is switched off while a tensor is read.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import Any
 
 from . import sizes
-from .parts import NOTHING, Adapter, Parts
+from .parts import NOTHING
 
-Note = Callable[[str], None]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .parts import Adapter, Parts
+
+    Note = Callable[[str], None]
 
 
 def adapter(cls: type, note: Note) -> Adapter | None:

@@ -11,16 +11,21 @@ from __future__ import annotations
 import gc
 import time
 import types
-from collections.abc import Callable, Iterable
-from typing import Any
 
 from . import artists, buffers, sizes, tasks, user_signals
 from .containers import CONTAINERS, OBJECT_ARRAY, ObjectArray
 from .giants import excess
 from .old_classes import outlived
-from .parts import NOTHING, Parts
+from .parts import NOTHING
 from .python_buffers import map_size
 from .sampling import SAMPLE, sample_sizes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from .parts import Parts
 
 BIG_CONTAINER = 4096  # elements from which on a container is sampled
 MAX_NODES = 600_000
