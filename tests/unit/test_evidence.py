@@ -245,7 +245,16 @@ def test_pieces_too_small_by_themselves_are_added_up_and_promised_once() -> None
     assert told(notebook(*cells, held=small)) == [("MP202", "suspect", "a b", 11)]
     # `b` alone would be counted with `a` and again with `c`.
     chain = [Held("b", 5), Held("a b", 6), Held("b c", 7)]
-    assert told(notebook(*cells, held=chain)) == [("MP202", "suspect", "b c", 12)]
+    assert told(notebook(*cells, held=chain)) == [("MP202", "suspect", "b a c", 18)]
+
+
+def test_pieces_around_one_holder_are_one_finding() -> None:
+    cells = [Cell("a b c d"), *idle(5)]
+    pieces = [Held("a b", 5), Held("a c", 5), Held("a d", 5)]
+    assert told(notebook(*cells, held=pieces)) == [("MP202", "suspect", "a b c d", 15)]
+    # A few shared bytes tie nobody.
+    pieces = [Held("a b", 6), Held("a c", 6), Held("a d", 0.1)]
+    assert told(notebook(*cells, held=pieces)) == [("MP202", "suspect", "a b c", 12)]
 
 
 @pytest.mark.parametrize("root", ["?", "df ?", "Out[1] ?", "sys.last_value ?"])
@@ -375,6 +384,7 @@ def test_a_stored_exception_keeps_frames_even_while_its_name_is_used() -> None:
     assert (one.code, one.status, one.object.name) == ("MP104", "leaking", "raw")
     assert "keep the text of the exception, not the exception, in `errors`" in one.fix
     assert "errors.__traceback__ = None" in one.fix
+    assert one.why.startswith("cell 1 kept an exception")  # and did not fail by it
     # Not MP202 as well, however stale the name is.
     [one] = findings(notebook(Cell("errors"), *idle(9), held=held))
     assert (one.code, one.also) == ("MP104", [])

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from memprobe.recording.schema import Group, Holder, Snapshot
 
+# What is so many times smaller than the heaviest group of a holder does not tie it to another.
+NEGLIGIBLE = 20
+
 Cuttable = Callable[[Holder, Group], bool]
 
 
@@ -39,7 +42,8 @@ def bundles(snapshot: Snapshot, cuttable: Cuttable, least: int) -> list[Bundle]:
     """Return the bundles of at least ``least`` bytes that would come back, largest first.
 
     A group counts when every one of its holders is ``cuttable``. Holders are bundled where a
-    group of ``least`` bytes needs all of them; a few shared bytes do not tie two holders together.
+    group of ``least`` bytes needs all of them, or where one of them keeps so much together with
+    each of the others; a few shared bytes do not tie two holders together.
     """
     by_id = {holder.id: holder for holder in snapshot.holders}
     free = [
@@ -48,7 +52,8 @@ def bundles(snapshot: Snapshot, cuttable: Cuttable, least: int) -> list[Bundle]:
         if all(cuttable(by_id[one], group) for one in group.holders)
     ]
     sets = _joined(frozenset(group.holders) for group in free if group.bytes >= least)
-    sets += _smaller_ones(free, sets)
+    left = _smaller_ones(free, sets)
+    sets += [*left, *_around_one(free, left)]
     found = [_bundle(members, free, snapshot, by_id) for members in sets]
     large = [bundle for bundle in found if bundle is not None and bundle.exclusive >= least]
     return _apart(sorted(large, key=lambda bundle: -bundle.exclusive))
@@ -86,6 +91,25 @@ def _smaller_ones(free: list[Group], taken: list[frozenset[int]]) -> list[frozen
     """Return holder sets whose groups are each small but may sum up to something."""
     left = {frozenset(group.holders) for group in free}
     return [one for one in left if not any(one & other for other in taken)]
+
+
+def _around_one(free: list[Group], left: list[frozenset[int]]) -> list[frozenset[int]]:
+    """Return unions of small sets that one holder is in: a list of tasks, and every task."""
+    weights: dict[frozenset[int], int] = {}
+    for group in free:
+        members = frozenset(group.holders)
+        weights[members] = weights.get(members, 0) + group.bytes
+    around: dict[int, list[frozenset[int]]] = {}
+    for one in left:
+        for holder in one:
+            around.setdefault(holder, []).append(one)
+    unions: list[frozenset[int]] = []
+    for sets in around.values():
+        heaviest = max(weights[one] for one in sets)
+        tied = [one for one in sets if weights[one] * NEGLIGIBLE >= heaviest]
+        if len(tied) > 1:
+            unions.append(frozenset().union(*tied))
+    return unions
 
 
 def _apart(found: list[Bundle]) -> list[Bundle]:

@@ -74,7 +74,8 @@ class TracebackRetained:
         made = evidence.created(first)
         subject = subject_of(bundle, first)
         where = _where(bundle, first)
-        failed = f"cell {made.cell} failed" if made is not None else "an exception was kept"
+        kept = "an exception was kept" if made is None else f"cell {made.cell} kept an exception"
+        failed = f"cell {made.cell} failed" if made is not None and made.error else kept
         return finding(
             evidence, bundle, code=self.code, name=self.name, status=status, first=first,
             title=f"a traceback keeps {where}",
