@@ -39,17 +39,21 @@ def excess(obj: Any, length: int, sampled: list[Any]) -> tuple[float, float]:
         return 0.0, 0.0
     sample = [measure(one) for one in sampled if one is not None]
     limit = max(LEAST, _FAR * max(sample))
-    usual = sum(sample) / len(sampled)  # what the sample lets each of them count already
+    usual = sum(map(_allocated, sample)) / len(sampled)  # what the sample lets each of them count already
     step = -(-length // MOST)
     try:
         elements = _elements(obj, step)
         if gaps:
             there = map(_operator.is_not, _elements(obj, step), repeat(None))
             elements = compress(elements, there)
-        found = [size - usual for size in map(measure, elements) if size > limit]
+        found = [_allocated(size) - usual for size in map(measure, elements) if size > limit]
     except (TypeError, RuntimeError):  # another type among them, or it changed meanwhile
         return 0.0, 0.0
     return float(step * sum(found)), float((step - 1) * step * sum(size * size for size in found))
+
+
+def _allocated(size: int) -> int:
+    return (size + 15) & ~15
 
 
 def _elements(obj: Any, step: int) -> Iterable[Any]:

@@ -60,7 +60,9 @@ def _kept_by(walk: Walk, objects: list[Any]) -> tuple[float, int, float]:
         at += 1
     children = []
     shares = _shares(objects, met, above)
-    total = sum(share * walk.kind(type(one)).size(one) for one, share in zip(objects, shares))
+    total = sum(
+        share * ((walk.kind(type(one)).size(one) + 15) & ~15) for one, share in zip(objects, shares)
+    )
     total += sum(shares[owner] * nbytes for owner, nbytes in native.values())
     return total, len(objects), _pinned(walk, objects, met, shares, native)
 

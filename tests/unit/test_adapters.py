@@ -5,7 +5,6 @@ from __future__ import annotations
 import array
 import io
 import mmap
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from walked import MB, groups, only, tables
+from walked import MB, allocated, groups, only, tables
 
 
 def kept(**names: Any) -> float:
@@ -46,7 +45,7 @@ def test_arrays(make: Any) -> None:
 def test_an_array_of_records_with_objects_counts_the_objects() -> None:
     data = np.empty(50_000, [("n", "i8"), ("text", "O")])
     data["text"] = [f"text number {n}" for n in range(50_000)]
-    expected = data.nbytes + sum(map(sys.getsizeof, data["text"]))
+    expected = data.nbytes + sum(map(allocated, data["text"]))
     assert kept(data=data) == exactly(expected)
 
 

@@ -141,7 +141,7 @@ def test_a_slice_of_objects_pins_the_texts_too() -> None:
     column = pd.Series([f"text number {n:06d}" for n in range(100_000)], dtype=object)
     names = {"slice": column.iloc[:5]}
     del column
-    assert pinned(names) == pytest.approx(100_000 * (8 + 49 + 18), rel=0.02)
+    assert pinned(names) == pytest.approx(100_000 * (8 + 80), rel=0.02)
 
 
 def test_a_slice_of_a_table_pins_the_rest() -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from walked import tables
+from walked import allocated, tables
 
 MANY = 200_000
 
@@ -28,7 +27,7 @@ def typed(texts: list[Any]) -> int:
 @pytest.mark.parametrize("make", [pd.Series, lambda texts, dtype: np.array(texts, dtype)])
 def test_distinct_texts(make: Any) -> None:
     texts = [f"customer {n}" for n in range(MANY)]
-    now = sum(map(sys.getsizeof, texts)) + 8 * MANY
+    now = sum(map(allocated, texts)) + 8 * MANY
     as_column = typed(texts)
     held = {"texts": make(texts, dtype=object)}
     del texts
@@ -53,7 +52,7 @@ def test_shared_texts_take_little_more_than_their_pointers() -> None:
 def test_missing_values_and_other_scripts() -> None:
     texts = [None if n % 3 == 0 else f"größe 数据 {n}" for n in range(MANY)]
     as_column = typed(texts)  # first: Arrow leaves the UTF-8 form inside of each text
-    now = sum(map(sys.getsizeof, filter(None, texts))) + 8 * MANY
+    now = sum(map(allocated, filter(None, texts))) + 8 * MANY
     held = {"texts": pd.Series(texts, dtype=object)}
     del texts
     found = strings(held)

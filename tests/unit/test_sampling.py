@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from walked import MB, groups, only
+from walked import MB, allocated, groups, only
 
 MANY = 100_000
 
@@ -23,7 +23,7 @@ def group(held: Any) -> dict[str, Any]:
 
 def true_size(items: Any) -> int:
     """Return the bytes of the distinct objects in ``items``."""
-    return sum(map(sys.getsizeof, {id(one): one for one in items}.values()))
+    return sum(map(allocated, {id(one): one for one in items}.values()))
 
 
 CONTAINERS: dict[str, Any] = {
@@ -43,7 +43,7 @@ def test_distinct_texts_in_any_container(name: str) -> None:
     texts = [f"customer {n:07d}" for n in range(MANY)]
     truth = true_size(texts)
     container = CONTAINERS[name](texts)
-    own = 8 * MANY if name in ("array", "column") else sys.getsizeof(container)
+    own = 8 * MANY if name in ("array", "column") else allocated(container)
     held = [container]
     del texts, container
     found = group(held)
@@ -88,7 +88,7 @@ UNEVEN: dict[str, Any] = {
 @pytest.mark.parametrize("name", UNEVEN)
 def test_uneven_data_lies_inside_of_the_range(name: str) -> None:
     items = UNEVEN[name]()
-    truth = sys.getsizeof(items) + true_size(items)
+    truth = allocated(items) + true_size(items)
     held = [items]
     del items
     found = group(held)
@@ -101,7 +101,7 @@ def test_rare_giants_widen_the_range() -> None:
     items: list[Any] = [f"{n:06d}" for n in range(MANY)]
     for at in rng.sample(range(MANY), 500):
         items[at] = "y" * 20_000 + str(at)
-    truth = sys.getsizeof(items) + true_size(items)
+    truth = allocated(items) + true_size(items)
     held = [items]
     del items
     found = group(held)
@@ -113,7 +113,7 @@ def test_a_few_giants_do_not_escape_the_range(giants: int) -> None:
     items: list[Any] = [f"{n:06d}" for n in range(MANY)]
     for at in range(giants):
         items[at * 997 + 13] = "z" * (20 * MB // giants + at)
-    truth = sys.getsizeof(items) + true_size(items)
+    truth = allocated(items) + true_size(items)
     held = [items]
     del items
     found = group(held)
@@ -122,6 +122,6 @@ def test_a_few_giants_do_not_escape_the_range(giants: int) -> None:
 
 def test_frames_in_a_big_dict_are_walked_into() -> None:
     held: list[Any] = [{n: {"rows": np.ones(100), "name": f"frame {n}"} for n in range(10_000)}]
-    truth = 10_000 * (800 + 112 + 184 + 60) + sys.getsizeof(held[0])
+    truth = 10_000 * (800 + 112 + 184 + 60) + allocated(held[0])
     found = group(held)
     assert found["bytes"] == pytest.approx(truth, rel=0.15)

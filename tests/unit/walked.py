@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from memprobe_probes import heap, roots
@@ -26,6 +27,11 @@ def groups(names: dict[str, Any]) -> dict[frozenset[str], dict[str, Any]]:
         frozenset("?" if one in unnamed else expr[one] for one in group["holders"]): group
         for group in result["groups"]
     }
+
+
+def allocated(obj: Any) -> int:
+    """Return the bytes Python's allocator takes for ``obj``: its size in whole steps of 16."""
+    return (sys.getsizeof(obj) + 15) & ~15
 
 
 def only(*names: str) -> frozenset[str]:
