@@ -26,11 +26,13 @@ MOST_ENTRIES = 500
 LONGEST_NS = 3_000_000  # for one count
 MOST_VALUES = 200  # of a dict whose values are containers
 
+_bound = deque.__dict__["maxlen"].__get__  # what has a bound does not grow
+
 _LENGTHS: dict[type, Length] = {
     list: list.__len__,
     dict: dict.__len__,
     set: set.__len__,
-    deque: deque.__len__,
+    deque: lambda queue: 0 if _bound(queue) is not None else deque.__len__(queue),
     bytearray: bytearray.__len__,
 }
 _PLAIN = (
@@ -149,7 +151,7 @@ class _Count:
         else:
             assert callable(kind)
             self.found[prefix + name] = kind(value)
-            if cls is dict and 0 < len(value) <= MOST_VALUES:
+            if kind is _LENGTHS[dict] and 0 < dict.__len__(value) <= MOST_VALUES:
                 self._values(prefix + name, value)
 
     def _learn(self, cls: type) -> Length | str | None:
@@ -186,7 +188,7 @@ class _Count:
     def _values(self, expr: str, value: dict[Any, Any]) -> None:
         """Count the items of a dict's values together: a key is nobody's business."""
         total, met = 0, False
-        for held in list(value.values()):
+        for held in list(dict.values(value)):
             length = _LENGTHS.get(type(held))
             if length is not None:
                 total, met = total + length(held), True

@@ -39,7 +39,8 @@ def excess(obj: Any, length: int, sampled: list[Any]) -> tuple[float, float]:
         return 0.0, 0.0
     sample = [measure(one) for one in sampled if one is not None]
     limit = max(LEAST, _FAR * max(sample))
-    usual = sum(map(_allocated, sample)) / len(sampled)  # what the sample lets each of them count already
+    # What the sample lets each of them count already.
+    usual = sum(map(_allocated, sample)) / len(sampled)
     step = -(-length // MOST)
     try:
         elements = _elements(obj, step)

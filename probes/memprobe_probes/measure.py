@@ -183,7 +183,7 @@ class Probe:
         from . import usage
 
         found, exprs = usage.of_program(), self._counted().exprs()
-        return {"grown": usage.named(exprs, found.only_filled),
+        return {"grown": found.grown(exprs),
                 "memos": usage.named(exprs, found.memos)}  # fmt: skip
 
     def guarded(self, *, on_user_thread: bool) -> Guarded:

@@ -11,6 +11,7 @@ import ast
 import sys
 
 from . import roots, sizes
+from .handed import Handed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ LONGEST_SOURCES = 4 * 1024 * 1024
 _ADDS = frozenset(
     {"append", "appendleft", "extend", "extendleft", "add", "update", "insert", "setdefault"}
 )
+_REMOVES = frozenset({"pop", "popitem", "popleft", "remove", "discard"})
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 ADD, READ, LOOK_UP, NEUTRAL = "add", "read", "look up", "neutral"
 
@@ -34,13 +36,17 @@ class Usage:
     def __init__(self) -> None:
         self.added: set[str] = set()
         self.read: set[str] = set()
-        self.memos: set[str] = set()
+        self.looked_up_and_filled: set[str] = set()
+        self.shrunk: set[str] = set()  # single items are taken out somewhere
+        self.handed = Handed()
         self._stored: dict[str, int] = {}  # name → plain assignments to it
 
     def learn(self, source: str | bytes) -> None:
         """Add what ``source`` does; one that does not parse teaches nothing."""
         try:
-            _Reader(self).visit(ast.parse(source))
+            tree = ast.parse(source)
+            _Reader(self).visit(tree)
+            self.handed.learn(tree)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return
 
@@ -50,9 +56,20 @@ class Usage:
 
     @property
     def only_filled(self) -> set[str]:
-        """Names that the code adds to, and neither reads nor replaces."""
-        replaced = {name for name, times in self._stored.items() if times > 1}
-        return self.added - self.read - replaced
+        """Names that the code makes once and adds to, and neither reads nor replaces."""
+        once = {name for name, times in self._stored.items() if times == 1}
+        return (self.added & once) - self.read
+
+    @property
+    def memos(self) -> set[str]:
+        """Names of dicts that a function looks up and fills by key, and that nothing bounds."""
+        return self.looked_up_and_filled - self.shrunk
+
+    def grown(self, exprs: Iterable[str]) -> list[str]:
+        """Return the expressions of containers that are only filled, and handed to nobody."""
+        modules = set(sys.modules)
+        filled = named(exprs, self.only_filled)
+        return [expr for expr in filled if not self.handed.may_read(expr, modules)]
 
 
 class _Scope:
@@ -62,6 +79,7 @@ class _Scope:
         self.own = own
         self.looked_up: set[str] = set()
         self.filled: set[str] = set()
+        self.emptied: set[str] = set()
 
 
 class _Reader(ast.NodeVisitor):
@@ -83,7 +101,7 @@ class _Reader(ast.NodeVisitor):
         self.above.pop()
         if isinstance(node, (*_FUNCTIONS, ast.Module)):
             scope = self.scopes.pop() if len(self.scopes) > 1 else self.scopes[0]
-            self.usage.memos |= scope.looked_up & scope.filled
+            self.usage.looked_up_and_filled |= (scope.looked_up & scope.filled) - scope.emptied
 
     def _is_local(self, name: str) -> bool:
         return any(name in scope.own for scope in self.scopes)
@@ -96,6 +114,11 @@ class _Reader(ast.NodeVisitor):
             else:
                 self.usage.stored(name)
             return
+        removes = _removes(node, self.above)
+        if removes == "clear":
+            scope.emptied.add(name)
+        elif removes:
+            self.usage.shrunk.add(name)
         use, by_key = _use(node, self.above)
         if use == ADD:
             self.usage.added.add(name)
@@ -124,6 +147,17 @@ def _use(node: ast.AST, above: list[ast.AST]) -> tuple[str, bool]:
     if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Name):
         return (NEUTRAL, False) if parent.func.id == "len" else (READ, False)
     return READ, False
+
+
+def _removes(node: ast.AST, above: list[ast.AST]) -> str | None:
+    """Return the way in which items are taken out of the container at ``node``, or None."""
+    parent = above[-1] if above else None
+    if isinstance(parent, ast.Subscript) and parent.value is node:
+        return "del" if isinstance(parent.ctx, ast.Del) else None
+    called = len(above) > 1 and isinstance(above[-2], ast.Call) and above[-2].func is parent
+    if not called or not isinstance(parent, ast.Attribute):
+        return None
+    return parent.attr if parent.attr in _REMOVES or parent.attr == "clear" else None
 
 
 def _method(attribute: ast.Attribute, above: list[ast.AST]) -> tuple[str, bool]:
