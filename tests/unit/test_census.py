@@ -65,7 +65,7 @@ def counted(**names: Any) -> dict[str, int]:
 def test_containers_are_counted_by_the_built_in_types_own_length() -> None:
     assert counted(
         a=[1, 2], b={"x": 1}, c={1, 2, 3}, d=collections.deque([1]), e=Named([1, 2]),
-        f=collections.defaultdict(list, x=[]), g="text", h=7, i=(1, 2),
+        f=collections.defaultdict(None, x=1), g="text", h=7, i=(1, 2),
     ) == {"a": 2, "b": 1, "c": 3, "d": 1, "e": 2, "f": 1}  # fmt: skip
 
 
@@ -99,6 +99,15 @@ def test_containers_in_a_dict_are_counted_together_without_their_keys() -> None:
     assert counted(cache={"secret": [1, 2], "other": {3}, "plain": 1}) == {
         "cache": 3, "cache[*]": 3,
     }  # fmt: skip
+
+
+def test_so_are_those_of_a_dict_that_fills_itself() -> None:
+    rows = collections.defaultdict(list, x=[1, 2])
+    assert counted(rows=rows) == {"rows": 1, "rows[*]": 2}
+
+
+def test_what_has_a_bound_does_not_grow() -> None:
+    assert counted(last=collections.deque([1, 2], maxlen=5)) == {}
 
 
 def test_entries_of_a_cached_function_are_counted() -> None:

@@ -93,6 +93,83 @@ def test_tallies_indexes_and_tables_are_no_caches(body: str) -> None:
     assert usage(f"MEMO = {{}}\ndef load(k):\n    {body}\n").memos == set()
 
 
+@pytest.mark.parametrize(
+    "bound",
+    [
+        "if len(MEMO) > 9: MEMO.popitem()",
+        "if len(MEMO) > 9: del MEMO[next(iter(MEMO))]",
+        "if len(MEMO) > 9: MEMO.clear()",
+    ],
+)
+def test_a_cache_from_which_items_are_taken_has_a_bound(bound: str) -> None:
+    fill = "MEMO = {}\ndef load(k):\n    if k not in MEMO: MEMO[k] = make(k)\n"
+    assert usage(f"{fill}    return MEMO[k]\n").memos == {"MEMO"}
+    assert usage(f"{fill}    {bound}\n    return MEMO[k]\n").memos == set()
+
+
+def test_emptying_a_cache_elsewhere_is_no_bound() -> None:
+    fill = "MEMO = {}\ndef load(k):\n    if k not in MEMO: MEMO[k] = make(k)\n"
+    assert usage(fill, "def reset(): MEMO.clear()").memos == {"MEMO"}
+
+
+KEEP = """
+class Keeper:
+    def __init__(self):
+        self.rows = []
+    def add(self, row):
+        self.rows.append(row)
+    def save(self):
+        {save}
+keeper = Keeper()
+keeper.add(1)
+{after}
+"""
+
+
+@pytest.mark.parametrize(
+    ("save", "after"),
+    [
+        ("pass", "pickle.dump(keeper, file)"),
+        ("pass", "send(dataclasses.asdict(keeper))"),
+        ("pass", "upload([keeper, 1])"),
+        ("pass", "for name in names: print(len(getattr(keeper, name)))"),
+        ("pass", "show(getattr(keeper, 'rows'))"),
+        ("pass", "print(globals()[name])"),
+        ("return json.dumps(vars(self))", ""),
+        ("return json.dumps(self.__dict__)", ""),
+        ("store.put(self)", ""),
+    ],
+)
+def test_what_is_handed_on_whole_may_be_read(save: str, after: str) -> None:
+    assert usage(KEEP.format(save=save, after=after)).grown(["keeper.rows"]) == []
+
+
+@pytest.mark.parametrize(
+    ("save", "after"),
+    [
+        ("pass", "save(keeper)\ndef save(one): print(one.name)"),
+        ("print(self, len(self.rows), isinstance(self, Keeper))", "level = getattr(logging, x)"),
+        ("pass", "pickle.loads(data); numpy.copy(array); df.eval('a + b')"),
+        ("pass", "import logging\nlogging.basicConfig(level=getattr(logging, level))"),
+    ],
+)
+def test_what_stays_with_the_users_code_is_read_by_its_name(save: str, after: str) -> None:
+    source = "import logging\n" + KEEP.format(save=save, after=after)
+    assert usage(source).grown(["keeper.rows"]) == ["keeper.rows"]
+
+
+def test_a_name_imported_as_another_is_read_under_that() -> None:
+    fills = "SEEN = []\ndef handle(x):\n    SEEN.append(x)\n"
+    assert usage(fills, "import store").grown(["store.SEEN"]) == ["store.SEEN"]
+    assert usage(fills, "from store import SEEN as kept").grown(["store.SEEN"]) == []
+
+
+def test_a_container_that_the_code_did_not_make_is_somebody_elses() -> None:
+    assert (
+        usage("class Log(UserList):\n  def add(self, x): self.data.append(x)").only_filled == set()
+    )
+
+
 def test_a_cache_filled_in_one_function_and_asked_in_another_is_not_known_as_one() -> None:
     apart = "def fill(k): MEMO[k] = make(k)\ndef ask(k): return k in MEMO\n"
     assert usage(apart).memos == set()
