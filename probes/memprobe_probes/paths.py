@@ -33,11 +33,27 @@ def path_to(walk: Walk, node: int) -> tuple[list[dict[str, str]], list[str]]:
             dot = "." if steps.pop()["edge"] == "__dict__" else ""
             edge = dot + _key_of(walk.objects[above], child)
         steps.append({"edge": edge, "type": name})
+        if _raised_for(walk.objects[above], child) and "traceback" not in via:
+            via.append("traceback")
     for step in chain:
         kind = _VIA.get(type(walk.objects[step]))
         if kind and kind not in via:
             via.append(kind)
     return steps, via
+
+
+def _raised_for(above: Any, below: Any) -> bool:
+    """Whether an exception that was caught keeps what it complains of, as ``AttributeError.obj``.
+
+    The frames that it keeps mostly lead there too, by a longer way. What the user's code stored
+    in the exception is another thing.
+    """
+    if below is None or BaseException not in sizes.mro(type(above)):
+        return False
+    slots = vars(BaseException)
+    own = (slots[name].__get__(above) for name in _BUILT_IN_EDGES[BaseException])
+    stored = below is sizes.instance_dict(above) or any(below is one for one in own)
+    return slots["__traceback__"].__get__(above) is not None and not stored
 
 
 def edge_name(above: Any, below: Any) -> str:

@@ -150,6 +150,37 @@ def test_an_exception_keeps_the_locals_of_its_frames() -> None:
     assert [step["edge"] for step in group["path"]][-2:] == ["held", "data"]
 
 
+class Failed(Exception):
+    rows: Any = None
+
+
+def test_what_a_caught_exception_complains_of_counts_as_kept_by_its_traceback() -> None:
+    data = np.ones(MB)
+    names: dict[str, Any] = {}
+    try:
+        data.nothing  # noqa: B018
+    except AttributeError as error:
+        names["error"] = error.with_traceback(None)
+    del data
+    assert groups(names)[only("error")]["via"] == []  # nobody's frames: an object like others
+    try:
+        raise names.pop("error")
+    except AttributeError as error:
+        names["error"] = error
+    group = groups(names)[only("error")]
+    assert (group["path"][0]["edge"], group["via"]) == (".obj", ["traceback"])
+
+
+def test_what_the_code_stored_in_an_exception_is_not() -> None:
+    names: dict[str, Any] = {}
+    try:
+        raise Failed(np.ones(MB))
+    except Failed as error:
+        error.rows = np.ones(2 * MB)
+        names["error"] = error
+    assert groups(names)[only("error")]["via"] == []
+
+
 def test_the_path_names_attributes_and_hides_keys() -> None:
     class Store:
         def __init__(self) -> None:

@@ -11,6 +11,8 @@ from memprobe.detectors.letting_go import assignments, deletions
 from memprobe.findings import Finding, Status
 from memprobe.recording.schema import Holder
 
+_RAISED_FOR = (".obj", ".object")  # of AttributeError and UnicodeError: what was worked on
+
 
 class TracebackRetained:
     """An exception's frames keep their locals alive
@@ -79,8 +81,7 @@ class TracebackRetained:
         return finding(
             evidence, bundle, code=self.code, name=self.name, status=status, first=first,
             title=f"a traceback keeps {where}",
-            why=f"{failed}: the exception keeps its frames, and they keep {where} "
-            f"({subject.type})",
+            why=f"{failed}: {_how(bundle)} {where} ({subject.type})",
             fix=_fix(bundle),
         )  # fmt: skip
 
@@ -97,8 +98,22 @@ def _first(bundle: Bundle) -> Holder:
     return by_rank[0] if by_rank[0].root != TRACEBACK or not values else values[0]
 
 
+def _how(bundle: Bundle) -> str:
+    if _complains(bundle):
+        return "the exception keeps what it complains of in its attribute"
+    return "the exception keeps its frames, and they keep"
+
+
+def _complains(bundle: Bundle) -> bool:
+    """Whether the way to the data leads through no frame, but through the exception's subject."""
+    through = any(step.edge in _RAISED_FOR for step in bundle.largest.path)
+    return through and "frame" not in bundle.largest.via
+
+
 def _where(bundle: Bundle, first: Holder) -> str:
     steps = path_of(bundle, first)
+    if _complains(bundle):
+        return f"`{next(s.edge for s in bundle.largest.path if s.edge in _RAISED_FOR)}`"
     local = steps[-1].edge.lstrip(".")
     return f"the local `{local}`" if local.isidentifier() else "the locals of its frames"
 
