@@ -59,7 +59,7 @@ class GrowingContainer:
     were taken out; the cell reads on in an iterator or file, works off another list, or counts a
     name on (`page += 1`); another cell changed a name the cell uses between two runs (another
     parameter is other work); the container has a bound. In a script: the code reads, iterates,
-    returns, passes on or empties it anywhere.
+    returns, passes on or empties it anywhere, or hands the object that it belongs to to others.
     """
 
     code = "MP101"
