@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 
-from . import sizes
+from . import sizes, syntax
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def carried(source: str) -> set[str]:
     ``page += 1; load(page)`` does, ``runs += 1; print(runs)`` does not.
     """
     try:
-        tree = ast.parse(source)
+        tree = syntax.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
     set_before: set[str] = set()

@@ -6,7 +6,9 @@ any. Read from the syntax trees of the sources, like ``usage``; names are all th
 
 from __future__ import annotations
 
-import ast
+import _ast as ast
+
+from . import syntax
 
 # Functions that read all attributes of what they are given, and modules that have such ones.
 _SERIALISERS = frozenset({"pickle", "cloudpickle", "dill", "joblib", "copy"})
@@ -39,7 +41,7 @@ class Handed:
 
     def learn(self, tree: ast.AST) -> None:
         """Add what one module does."""
-        for node in ast.walk(tree):
+        for node in syntax.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 self._defined.add(node.name)
             elif isinstance(node, ast.Import):
@@ -94,4 +96,4 @@ def _bare(value: ast.expr | None) -> set[str]:
         return {value.id}
     if not isinstance(value, _AROUND):
         return set()
-    return {name for one in ast.iter_child_nodes(value) for name in _bare(one)}  # type: ignore[arg-type]
+    return {name for one in syntax.children(value) for name in _bare(one)}  # type: ignore[arg-type]

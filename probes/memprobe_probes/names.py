@@ -12,7 +12,7 @@ import re
 import sys
 import types
 
-from . import derivations, sizes
+from . import derivations, sizes, syntax
 from .sampling import OWN_REFERENCES
 
 TYPE_CHECKING = False
@@ -55,7 +55,7 @@ def of_cell(source: str) -> CellNames:
     """Return the names of a transformed cell; empty for one that does not parse."""
     names = CellNames()
     try:
-        tree = ast.parse(source)
+        tree = syntax.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return names
     try:

@@ -7,10 +7,10 @@ this module.
 
 from __future__ import annotations
 
-import ast
+import _ast as ast
 import sys
 
-from . import roots, sizes
+from . import roots, sizes, syntax
 from .handed import Handed
 
 TYPE_CHECKING = False
@@ -44,7 +44,7 @@ class Usage:
     def learn(self, source: str | bytes) -> None:
         """Add what ``source`` does; one that does not parse teaches nothing."""
         try:
-            tree = ast.parse(source)
+            tree = syntax.parse(source)
             _Reader(self).visit(tree)
             self.handed.learn(tree)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -82,7 +82,7 @@ class _Scope:
         self.emptied: set[str] = set()
 
 
-class _Reader(ast.NodeVisitor):
+class _Reader:
     def __init__(self, usage: Usage) -> None:
         self.usage = usage
         self.above: list[ast.AST] = []
@@ -97,7 +97,8 @@ class _Reader(ast.NodeVisitor):
         elif isinstance(node, ast.Attribute):
             self._judge(node, node.attr)
         self.above.append(node)
-        self.generic_visit(node)
+        for below in syntax.children(node):
+            self.visit(below)
         self.above.pop()
         if isinstance(node, (*_FUNCTIONS, ast.Module)):
             scope = self.scopes.pop() if len(self.scopes) > 1 else self.scopes[0]
@@ -184,7 +185,7 @@ def _counts_up(above: list[ast.AST], name: str) -> bool:
     if not isinstance(statement, ast.Assign) or value is None:
         return False
     return any(
-        name in (getattr(one, "id", ""), getattr(one, "attr", "")) for one in ast.walk(value)
+        name in (getattr(one, "id", ""), getattr(one, "attr", "")) for one in syntax.walk(value)
     )
 
 
@@ -192,7 +193,7 @@ def _own_names(function: ast.AST) -> set[str]:
     """Return the names that are local to a function."""
     own: set[str] = set()
     elsewhere: set[str] = set()
-    for node in ast.walk(function):
+    for node in syntax.walk(function):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             own.add(node.id)
         elif isinstance(node, ast.arg):
