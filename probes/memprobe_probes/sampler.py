@@ -77,6 +77,10 @@ class Counters:
         close_own(fd, self._file)
 
 
+# What a routine snapshot is taken to cost before there was one, in ns.
+FIRST_COST = 10_000_000
+
+
 class Governor:
     """Keeps the probe under ``share`` of one core by spacing what is expensive.
 
@@ -90,8 +94,9 @@ class Governor:
         self.minimum_rest_ns = int(minimum_rest * 1e9)
         self.cpu_ns = 0
         self.user_ns = 0
-        self._next = 0
         self._started = time.monotonic_ns()
+        # The first one waits as if one had been taken: a program of a few seconds has its last.
+        self._next = self._started + int(FIRST_COST / (self.share / 4))
 
     def spent(self, cost: int, *, on_user_thread: bool) -> None:
         """Account ``cost`` ns of the probe's own work."""
