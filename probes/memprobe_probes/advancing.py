@@ -26,10 +26,7 @@ def advanced(source: str, used: Iterable[str], namespace: Mapping[str, Any]) -> 
 
 def _goes_on(value: Any) -> bool:
     """Whether reading ``value`` moves it on: what has ``__next__`` is used up by being read."""
-    return any("__next__" in vars_of(base) for base in sizes.mro(type(value)))
-
-
-vars_of = type.__dict__["__dict__"].__get__
+    return any("__next__" in sizes.class_namespace(base) for base in sizes.mro(type(value)))
 
 
 def carried(source: str) -> set[str]:

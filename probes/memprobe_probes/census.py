@@ -181,7 +181,7 @@ class _Count:
         if sizes.module_of(cls) != self.space:
             return
         prefix = f"{space}{type.__dict__['__name__'].__get__(cls)}."
-        for name, held in list(type.__dict__["__dict__"].__get__(cls).items()):
+        for name, held in list(sizes.class_namespace(cls).items()):
             if type(name) is str and not (name.startswith("__") and name.endswith("__")):
                 self.named(prefix, name, unwrapped(held), 1)
 

@@ -40,21 +40,17 @@ def excess(obj: Any, length: int, sampled: list[Any]) -> tuple[float, float]:
     sample = [measure(one) for one in sampled if one is not None]
     limit = max(LEAST, _FAR * max(sample))
     # What the sample lets each of them count already.
-    usual = sum(map(_allocated, sample)) / len(sampled)
+    usual = sum(map(sizes.allocated, sample)) / len(sampled)
     step = -(-length // MOST)
     try:
         elements = _elements(obj, step)
         if gaps:
             there = map(_operator.is_not, _elements(obj, step), repeat(None))
             elements = compress(elements, there)
-        found = [_allocated(size) - usual for size in map(measure, elements) if size > limit]
+        found = [sizes.allocated(size) - usual for size in map(measure, elements) if size > limit]
     except (TypeError, RuntimeError):  # another type among them, or it changed meanwhile
         return 0.0, 0.0
     return float(step * sum(found)), float((step - 1) * step * sum(size * size for size in found))
-
-
-def _allocated(size: int) -> int:
-    return (size + 15) & ~15
 
 
 def _elements(obj: Any, step: int) -> Iterable[Any]:

@@ -369,7 +369,7 @@ def _class_parts(cls: type, namespace: Mapping[str, Any]) -> Iterator[Any]:
     for base in sizes.mro(cls):
         if not _is_users(base, namespace):
             continue
-        for value in list(type.__dict__["__dict__"].__get__(base).values()):
+        for value in list(sizes.class_namespace(base).values()):
             yield _unwrapped(value)
 
 

@@ -6,7 +6,7 @@ import gc
 import itertools
 import sys
 
-from . import buffers, numpy_arrays
+from . import buffers, numpy_arrays, sizes
 from .spans import covered
 
 TYPE_CHECKING = False
@@ -61,7 +61,8 @@ def _kept_by(walk: Walk, objects: list[Any]) -> tuple[float, int, float]:
     children = []
     shares = _shares(objects, met, above)
     total = sum(
-        share * ((walk.kind(type(one)).size(one) + 15) & ~15) for one, share in zip(objects, shares)
+        share * sizes.allocated(walk.kind(type(one)).size(one))
+        for one, share in zip(objects, shares)
     )
     total += sum(shares[owner] * nbytes for owner, nbytes in native.values())
     return total, len(objects), _pinned(walk, objects, met, shares, native)

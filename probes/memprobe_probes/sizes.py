@@ -33,6 +33,11 @@ def class_namespace(cls: type) -> Any:
     return _vars(cls)
 
 
+def allocated(size: int) -> int:
+    """Return the bytes that Python's allocator hands out for an object of ``size`` bytes."""
+    return (size + 15) & ~15
+
+
 def module_of(cls: type) -> str:
     """Return the module that defined ``cls``, or "" where that is no plain text."""
     for base in mro(cls)[:1]:

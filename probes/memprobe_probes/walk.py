@@ -111,7 +111,7 @@ class Walk:
         if kind.stop and not (kind.is_class and outlived(obj)):
             return -1
         node = self._append(id(obj), obj, parent)
-        self.sizes[node] = (kind.size(obj) + 15) & ~15  # as Python's allocator hands it out
+        self.sizes[node] = sizes.allocated(kind.size(obj))
         if kind.leaf:
             self.edges[node] = ()
         return node

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from memprobe.recording.reader import Recording
-from memprobe.recording.schema import Marker, Sample, Snapshot
+from memprobe.recording.schema import Marker, Snapshot
 
 ROUND = "round "
 OWN_PHASES = ("start-up", "probe")
@@ -118,21 +118,11 @@ def cut(recording: Recording, ended: int | None) -> Recording:
     if ended is None:
         return recording
 
-    def before(records: list[Sample]) -> list[Sample]:
-        return [record for record in records if record.t <= ended]
-
-    return Recording(
-        path=recording.path,
-        header=recording.header,
-        samples=before(recording.samples),
+    return replace(
+        recording,
+        samples=[one for one in recording.samples if one.t <= ended],
         markers=[one for one in recording.markers if one.t <= ended],
         snapshots=[one for one in recording.snapshots if one.t <= ended],
-        spark=recording.spark,
-        jvm=recording.jvm,
-        events=recording.events,
-        end=recording.end,
-        torn=recording.torn,
-        warnings=recording.warnings,
     )
 
 

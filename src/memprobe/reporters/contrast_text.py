@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -42,21 +41,7 @@ Amount = Callable[[float], str]
 
 def render(report: ContrastReport, *, width: int = 80, color: bool = False) -> str:
     """Return ``report`` for ``width`` columns, with ANSI colours where ``color`` is set."""
-    width = max(text.NARROWEST, min(width, text.WIDEST))
-    console = Console(
-        file=io.StringIO(),
-        width=width,
-        force_terminal=color,
-        color_system="standard" if color else None,
-        legacy_windows=False,
-        markup=False,
-        highlight=False,
-        emoji=False,
-    )
-    with console.capture() as capture:
-        for part in _parts(report, width):
-            console.print(part)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n"
+    return text.printed(lambda room: _parts(report, room), width, color)
 
 
 def _parts(report: ContrastReport, width: int) -> Iterator[RenderableType]:

@@ -36,15 +36,16 @@ NOBODY_LOOKED = "Nobody looked at what holds the memory: no snapshot was taken"
 
 def render(report: Report, *, width: int = 80, color: bool = False) -> str:
     """Return ``report`` for ``width`` columns, with ANSI colours where ``color`` is set."""
-    return _printed(lambda room: _parts(report, room), width, color)
+    return printed(lambda room: _parts(report, room), width, color)
 
 
 def render_holders(report: Report, *, width: int = 80, color: bool = False) -> str:
     """Return only who holds what in the last snapshot, and what was not measured."""
-    return _printed(lambda room: _holders_only(report, room), width, color)
+    return printed(lambda room: _holders_only(report, room), width, color)
 
 
-def _printed(parts: Callable[[int], Iterable[RenderableType]], width: int, color: bool) -> str:
+def printed(parts: Callable[[int], Iterable[RenderableType]], width: int, color: bool) -> str:
+    """Return ``parts``, made for the width that is left, as text with ANSI colours or without."""
     width = max(NARROWEST, min(width, WIDEST))
     console = Console(
         file=io.StringIO(),
