@@ -166,6 +166,15 @@ class Holder(Struct, kw_only=True):
     strings: Strings | None = None
 
 
+class Site(Struct, kw_only=True):
+    """Where memory was allocated: a place in a file, never its text."""
+
+    file: str
+    line: int
+    function: str | None = None
+    bytes: int | None = None
+
+
 class Group(Struct, kw_only=True):
     """Bytes kept by exactly this set of holders: they come back when all of them are cut."""
 
@@ -178,6 +187,9 @@ class Group(Struct, kw_only=True):
     path: list[Step] = field(default_factory=list)  # from the first holder to the largest object
     via: list[str] = field(default_factory=list)  # traceback, frame, cache … met on that path
     pinned: int | None = None  # of buffers that only smaller views keep: what no view shows
+    returned: int | None = None  # bytes that go back to the system, after a trim
+    returned_untrimmed: int | None = None  # the same without one
+    sites: list[Site] = field(default_factory=list)  # where the largest objects were allocated
 
 
 class TypeCount(Struct, kw_only=True):
@@ -195,12 +207,24 @@ class Unmeasured(Struct, kw_only=True):
     why: str
 
 
+class Cycles(Struct, kw_only=True):
+    """What waits in reference cycles that nothing reaches any more, at this instant."""
+
+    bytes: int
+    objects: int
+    types: list[TypeCount] = field(default_factory=list)  # the largest
+    enabled: bool = True  # gc.isenabled()
+    frozen: int = 0  # gc.get_freeze_count()
+    saved: int | None = None  # bytes that only gc.garbage keeps
+
+
 class Snapshot(Struct, kw_only=True, tag_field="kind", tag="snapshot"):
     """What named holders keep alive at an instant, as tables, never as the raw graph."""
 
     t: int
     reason: str = "marker"  # attach, marker, interval, threshold, request, detach, exit
     engine: Literal["fallback", "native"] = "fallback"
+    engine_note: str | None = None  # why not the native one, or what failed
     cell: int | None = None  # the last cell that had started
     busy: bool = False  # a cell was running
     skipped: str | None = None  # why nothing was measured
@@ -217,6 +241,7 @@ class Snapshot(Struct, kw_only=True, tag_field="kind", tag="snapshot"):
     holders: list[Holder] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
     types: list[TypeCount] = field(default_factory=list)
+    cycles: Cycles | None = None  # None: not measured
     unmeasured: list[Unmeasured] = field(default_factory=list)
 
 
