@@ -26,13 +26,20 @@ SHOWN := scenarios/contrast/shown-and-collected/leaky.ipynb
 READY_DEMO := $(VENV)/.ready-demo
 READY_DEV  := $(VENV)/.ready-dev
 
-.PHONY: help demo test lint accuracy contrast picture benchmark report-day peers test-matrix clean
+# The native walker, built where the sources are; without a compiler everything runs without it.
+WALKER       := probes/memprobe_probes/walker.c $(wildcard probes/memprobe_probes/native/*.[ch])
+READY_WALKER := $(VENV)/.ready-walker
+BUILD_WALKER := $(BIN)/python setup.py --quiet build_ext --inplace
+
+.PHONY: help demo native test lint accuracy contrast picture benchmark report-day peers test-matrix clean
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 
 help:
 	@echo 'make demo         watch memprobe find a leak in a live notebook kernel'
 	@echo 'make test         everything a change must pass: lint, then all tests'
 	@echo 'make lint         ruff and mypy'
+	@echo 'make native       build the native walker in place; fails where it does not compile'
 	@echo 'make accuracy     run every labelled scenario, write reports/accuracy.md'
 	@echo 'make contrast     contrast every labelled pair, write reports/contrast-sample.*'
 	@echo 'make picture      draw the README'"'"'s picture again, from a real run of the demo'
@@ -43,36 +50,40 @@ help:
 	@echo 'make test-matrix  the tests on every Python from 3.10 to 3.13 that is installed'
 	@echo 'make clean        remove .venv and everything that was built'
 
-demo: $(READY_DEMO)
+demo: $(READY_DEMO) $(READY_WALKER)
 	@$(BIN)/memprobe demo
 
 test: lint
 	$(BIN)/python -m pytest
 
-lint: $(READY_DEV)
+native: $(READY_DEV)
+	MEMPROBE_REQUIRE_WALKER=1 $(BUILD_WALKER)
+	@touch $(READY_WALKER)
+
+lint: $(READY_DEV) $(READY_WALKER)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-accuracy: $(READY_DEV)
+accuracy: $(READY_DEV) $(READY_WALKER)
 	$(BIN)/python scenarios/harness.py
 
 # The contrasts that docs and reports show, and whether every labelled pair comes out as expected.
-contrast: $(READY_DEV)
+contrast: $(READY_DEV) $(READY_WALKER)
 	$(BIN)/python scenarios/contrast/judge.py
 	$(BIN)/memprobe contrast --exit-zero $(SHOWN) --output reports/contrast-sample.txt
 	$(BIN)/memprobe contrast --exit-zero $(SHOWN) --output-format json --output reports/contrast-sample.json
 
-picture: $(READY_DEV)
+picture: $(READY_DEV) $(READY_WALKER)
 	$(BIN)/python docs/images/make_report.py
 
-benchmark: $(READY_DEV)
+benchmark: $(READY_DEV) $(READY_WALKER)
 	$(BIN)/python benchmarks/overhead.py $(if $(PAIRS),--pairs $(PAIRS))
 
-report-day: $(READY_DEV)
+report-day: $(READY_DEV) $(READY_WALKER)
 	$(BIN)/python benchmarks/report_day.py
 
-peers: $(READY_DEV)
+peers: $(READY_DEV) $(READY_WALKER)
 	$(BIN)/python benchmarks/peers.py
 
 # One virtual environment per version, inside .venv; a missing version is said, not failed.
@@ -87,11 +98,12 @@ test-matrix:
 	done; test $$tested -gt 0 || { echo 'error: no Python from 3.10 to 3.13 found'; exit 2; }
 
 .PHONY: pytest
-pytest: $(READY_DEV)
+pytest: $(READY_DEV) $(READY_WALKER)
 	$(BIN)/python -m pytest
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info src/*.egg-info probes/*.egg-info
+	rm -f probes/memprobe_probes/walker.*.so
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis benchmarks/.cache
 	find src probes tests scenarios benchmarks -name __pycache__ -type d -exec rm -rf {} +
 
@@ -105,9 +117,16 @@ $(BIN)/python:
 $(READY_DEMO): pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'installing memprobe and what the demo needs'
 	@$(PIP) -e . $(DEMO_NEEDS)
-	@touch $@
+	@touch $@ $(READY_WALKER)
 
 $(READY_DEV): pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'installing memprobe and what its development needs'
 	@$(PIP) -e '.[dev]'
-	@touch $@ $(READY_DEMO)
+	@touch $@ $(READY_DEMO) $(READY_WALKER)
+
+# The demo's environment has no setuptools: there pip brings it, as it did the first time.
+$(READY_WALKER): setup.py $(WALKER) | $(READY_DEMO)
+	@echo 'building the native walker'
+	@$(BIN)/python -c 'import setuptools.command.bdist_wheel' 2>/dev/null \
+	  && $(BUILD_WALKER) || $(PIP) --no-deps -e .
+	@touch $@
