@@ -176,6 +176,9 @@ def _rows(
 
 def _group_row(walk: Walk, nodes: list[int], holders: list[int], group: _Group) -> dict[str, Any]:
     path, via = path_to(walk, group.largest)
+    start = _start(walk, group.largest)
+    # The path begins at the holder that is named first.
+    holders = sorted(holders, key=lambda one: one == len(nodes) or nodes[one] != start)
     margin = int(2 * group.variance**0.5)
     nbytes = int(group.bytes)
     largest = walk.objects[group.largest]
@@ -190,6 +193,13 @@ def _group_row(walk: Walk, nodes: list[int], holders: list[int], group: _Group) 
         "via": via,
         "pinned": None if group.pinned is None else int(group.pinned),
     }
+
+
+def _start(walk: Walk, node: int) -> int:
+    """Return the root's node above ``node``, by the way the walk came."""
+    while walk.parents[node] >= 0:
+        node = walk.parents[node]
+    return node
 
 
 def _holder_rows(

@@ -191,6 +191,16 @@ def test_the_path_names_attributes_and_hides_keys() -> None:
     assert edges == [".frames", "[key]", "data"]
 
 
+def test_the_path_of_what_two_keep_begins_at_the_holder_named_first() -> None:
+    shared = np.ones(500_000)
+    names = {"far": [[[[shared]]]], "near": [shared]}
+    del shared
+    result = tables(names)
+    (group,) = (one for one in result["groups"] if len(one["holders"]) == 2)
+    first = next(one for one in result["holders"] if one["id"] == group["holders"][0])
+    assert (first["expr"], group["path"][0]["type"]) == ("near", "numpy.ndarray")
+
+
 def test_no_user_code_runs() -> None:
     calls: list[str] = []
 
