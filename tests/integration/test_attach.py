@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,8 @@ from memprobe.config import Config
 from memprobe.errors import RecordingError, TargetError
 from memprobe.recording.reader import Recording, read
 from memprobe.recording.schema import Event, Marker, Sample, Snapshot
-from memprobe.targets.kernel import Attachment, AttachOptions, attach
+from memprobe.targets.kernel import LEAVE, Attachment, AttachOptions, attach
+from memprobe.targets.live_sessions import session_bases
 
 CELLS = [
     "import numpy as np, pandas as pd",
@@ -225,6 +227,70 @@ def test_ctrl_c_is_the_normal_end_of_an_attach(kernel: Kernel, tmp_path: Path) -
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert "prices" in out
+
+
+# Ctrl-C at the worst moment: between reading the spool's first lines and writing them.
+BREAK_IN = """
+import os, signal, sys
+read = os.read
+def breaking(descriptor, size):
+    block = read(descriptor, size)
+    if b'"kind":"header"' in block:
+        os.kill(os.getpid(), signal.SIGINT)
+    return block
+os.read = breaking
+from memprobe.cli import main
+sys.exit(main())
+"""
+
+
+def test_ctrl_c_between_reading_and_writing_loses_nothing(kernel: Kernel, tmp_path: Path) -> None:
+    words = ["attach", str(kernel.pid), "-o", "i.memprobe", "--output-format", "json"]
+    done = subprocess.run(
+        [sys.executable, "-c", BREAK_IN, *words],
+        cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "leaving" in done.stderr
+    recording = read(tmp_path / "i.memprobe")
+    assert recording.end is not None
+    assert recording.end.reason == "detach"
+    assert [snapshot.reason for snapshot in recording.snapshots] == ["attach", "detach"]
+    assert {f["code"] for f in json.loads(done.stdout)["findings"]} == {"MP202"}
+
+
+def test_a_second_ctrl_c_does_not_wait_for_a_kernel_that_is_stuck(tmp_path: Path) -> None:
+    with Kernel(tmp_path) as kernel:
+        kernel.run("data = list(range(1_000_000)); import ctypes")
+        command = [sys.executable, "-m", "memprobe", "attach", str(kernel.pid), "-o", "j.memprobe"]
+        process = subprocess.Popen(
+            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stderr is not None
+        assert "attached to" in process.stderr.readline()
+        os.kill(kernel.pid, signal.SIGSTOP)
+        try:
+            process.send_signal(signal.SIGINT)
+            assert "leaving" in process.stderr.readline()
+            pressed = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=PATIENCE)
+            waited = time.monotonic() - pressed
+        finally:
+            os.kill(kernel.pid, signal.SIGCONT)
+        assert process.returncode == 0, err
+        assert "does not answer" in err
+        assert waited < LEAVE
+        recording = read(tmp_path / "j.memprobe")
+        assert recording.end is not None
+        # Nobody follows it any more; the kernel obeys once it runs again.
+        probe = "[m for m in __import__('sys').modules if m.startswith('memprobe')]"
+        deadline = time.monotonic() + PATIENCE
+        while kernel.value(probe) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert kernel.value(probe) == []
+    for base in session_bases():  # hurried as it was, it could not wait to remove this
+        shutil.rmtree(base / recording.header.session, ignore_errors=True)
 
 
 def test_detach_takes_the_probe_out_whoever_put_it_there(kernel: Kernel, tmp_path: Path) -> None:

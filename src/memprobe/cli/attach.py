@@ -13,9 +13,11 @@ from memprobe.cli.rules import known_before, rule_options
 if TYPE_CHECKING:
     from memprobe.recording.schema import Record
     from memprobe.targets.contexts import KernelContext
+    from memprobe.targets.interrupts import Interrupts
     from memprobe.targets.kernel import Attachment
 
 POLL = 0.2  # seconds between two looks at the spool
+KERNEL_GONE = ("exit", "kernel-died", "kernel-restarted")
 
 
 @click.command("attach")
@@ -61,6 +63,7 @@ def command(
     from memprobe.cli.judge import judge
     from memprobe.recording.naming import default_path, free
     from memprobe.targets import discovery
+    from memprobe.targets.interrupts import Interrupts
     from memprobe.targets.kernel import AttachOptions, attach
 
     settings = config.load(interval=interval, max_pause=max_pause, select=select, ignore=ignore)
@@ -73,8 +76,14 @@ def command(
         cpu_share=settings.cpu_share,
     )  # fmt: skip
     assert context.connection_file is not None
-    attachment = attach(context.connection_file, context.pid, options)
-    _follow(attachment, _welcome(context, attachment, duration), duration, quiet)
+    with Interrupts() as interrupts:
+        attachment = attach(context.connection_file, context.pid, options, interrupts)
+        try:
+            _say(quiet, _welcome(context, attachment, duration))
+            _follow(attachment, interrupts, duration, quiet)
+        finally:
+            heard = attachment.detach()
+    _tell_end(attachment, heard, quiet)
     verdict = judge([str(path)], settings, known)
     if verdict.reports:
         verdict.show(form)
@@ -82,22 +91,27 @@ def command(
     return verdict.exit_code(exit_zero=True)
 
 
-def _follow(attachment: Attachment, welcome: str, duration: float | None, quiet: bool) -> None:
-    """Poll until Ctrl-C, the duration or the end; Ctrl-C is the normal end."""
+def _follow(
+    attachment: Attachment, interrupts: Interrupts, duration: float | None, quiet: bool
+) -> None:
+    """Poll until Ctrl-C, which is the normal end, the duration, or the end of the kernel."""
     until = time.monotonic() + duration if duration is not None else float("inf")
-    try:
-        _say(quiet, welcome)  # in here: whoever reads it may press Ctrl-C at once
-        while attachment.ended is None and time.monotonic() < until:
-            for record in attachment.poll():
-                _say(quiet, _news(record))
-            _warn_of_failed_write(attachment, quiet)
-            time.sleep(min(POLL, max(0.0, until - time.monotonic())))
-    except KeyboardInterrupt:
-        _say(quiet, "leaving …")
-    finally:
-        attachment.detach()
-    if attachment.ended is not None and attachment.ended.reason == "kernel-died":
+    while attachment.ended is None and (left := until - time.monotonic()) > 0:
+        for record in attachment.poll():
+            _say(quiet, _news(record))
+        if attachment.writer.failed:
+            _say(quiet, f"the recording cannot be written any more: {attachment.writer.failed}")
+            return
+        if interrupts.wait(min(POLL, left)):
+            _say(quiet, "leaving …")
+            return
+
+
+def _tell_end(attachment: Attachment, heard: bool, quiet: bool) -> None:
+    if attachment.ended is not None and attachment.ended.reason in KERNEL_GONE:
         _say(quiet, "the kernel has ended or was restarted; this is what was recorded")
+    if not heard:
+        _say(quiet, "the kernel does not answer; the probe leaves as soon as C code there lets it")
 
 
 def _news(record: Record) -> str:
@@ -107,12 +121,6 @@ def _news(record: Record) -> str:
         took = f"{record.seconds:.1f} s" if record.seconds is not None else ""
         return " · ".join(filter(None, [f"cell {record.cell} ended", took, record.error]))
     return ""
-
-
-def _warn_of_failed_write(attachment: Attachment, quiet: bool) -> None:
-    if attachment.writer.failed:
-        _say(quiet, f"the recording cannot be written any more: {attachment.writer.failed}")
-        raise KeyboardInterrupt
 
 
 def _welcome(context: KernelContext, attachment: Attachment, duration: float | None) -> str:

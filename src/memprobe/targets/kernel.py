@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import json
 import os
 import secrets
@@ -17,14 +18,17 @@ from memprobe.recording.drain import Drain
 from memprobe.recording.schema import End, Record
 from memprobe.recording.writer import RecordingWriter
 from memprobe.targets.alive import AliveWatch
+from memprobe.targets.interrupts import Interrupts
 from memprobe.targets.outside import OutsideSampler
 from memprobe.targets.payload import ANSWER, request_source
 from memprobe.targets.session import SessionFolder
 from memprobe_probes import limits
 
+SLICE = 0.1  # seconds between two looks at whether somebody pressed Ctrl-C
 RENEWALS = 4  # per lease: three may get lost
 RESTART = 2.0  # seconds in which a restarted kernel shows up
 LEAVE = 10.0  # seconds the probe is given to leave
+WITHDRAW = 1.0  # seconds it is given where nobody has followed it yet
 DOCS = "verbs/attach.md"
 
 
@@ -43,32 +47,38 @@ class AttachOptions:
     lease: float = 60.0
 
 
-def attach(connection_file: Path, pid: int, options: AttachOptions) -> Attachment:
+def attach(
+    connection_file: Path, pid: int, options: AttachOptions, interrupts: Interrupts | None = None
+) -> Attachment:
     """Put the probe into a kernel, or join the one that is there.
 
     Raises TargetError where the kernel does not answer, runs no IPython, or refuses;
-    RecordingError where ``options.output`` cannot be written. The kernel is then as before.
+    RecordingError where ``options.output`` cannot be written; KeyboardInterrupt where
+    ``interrupts`` counts a signal before the kernel has answered. The kernel is then as before.
     """
+    interrupts = interrupts or Interrupts()
     writer = RecordingWriter.create(options.output, force=options.force)
     folder: SessionFolder | None = None
     try:
         folder = SessionFolder.create(_config(pid, options))
-        answer = enter(connection_file, folder.config, options.timeout)
-        return _followed(pid, answer, folder, writer, options, connection_file)
+        answer = enter(connection_file, folder.config, options.timeout, interrupts)
+        return _followed(pid, answer, folder, writer, options, connection_file, interrupts)
     except BaseException:
         writer.discard()
         if folder is not None:
+            # It may have come in with nobody left to hear its answer.
+            folder.send("detach", timeout=WITHDRAW, client=folder.config["client"])
             folder.remove()
         raise
 
 
 def _followed(
     pid: int, answer: dict[str, Any], folder: SessionFolder, writer: RecordingWriter,
-    options: AttachOptions, connection_file: Path,
+    options: AttachOptions, connection_file: Path, interrupts: Interrupts,
 ) -> Attachment:  # fmt: skip
     """Follow the probe that is in the kernel now; take it out again where that fails."""
     try:
-        return Attachment(pid, answer, folder, writer, options, connection_file)
+        return Attachment(pid, answer, folder, writer, options, connection_file, interrupts)
     except OSError as error:
         SessionFolder(Path(answer["folder"]), {}).send("detach", client=folder.config["client"])
         raise TargetError(
@@ -84,7 +94,7 @@ class Attachment:
 
     def __init__(
         self, pid: int, answer: dict[str, Any], folder: SessionFolder, writer: RecordingWriter,
-        options: AttachOptions, connection_file: Path,
+        options: AttachOptions, connection_file: Path, interrupts: Interrupts,
     ) -> None:  # fmt: skip
         self.pid = pid
         self.joined = bool(answer.get("joined"))
@@ -95,6 +105,7 @@ class Attachment:
         self.writer = writer
         self._own_folder = folder
         self._connection_file = connection_file
+        self._interrupts = interrupts
         self.folder = SessionFolder(Path(answer["folder"]), folder.config)
         self._drain = Drain(Path(answer["spool"]), writer, hold_end=True)
         self._outside = OutsideSampler(pid)
@@ -125,21 +136,26 @@ class Attachment:
 
     def ask(self, verb: str, timeout: float = 5.0, **arguments: Any) -> dict[str, Any] | None:
         """Send a command to the probe; None when it does not answer in ``timeout`` seconds."""
-        return self.folder.send(verb, timeout=timeout, **arguments)
+        return self.folder.send(verb, timeout=timeout, given_up=self._hurried, **arguments)
 
-    def detach(self, status: int | None = None) -> None:
+    def detach(self, status: int | None = None) -> bool:
         """Drop our lease; with it the last one, wait until the probe has left the kernel.
 
-        ``status``: what was run in the kernel is over, with this exit status.
+        ``status``: what was run in the kernel is over, with this exit status. Returns whether
+        the probe has heard it: not while C code holds the GIL, and a second signal ends the
+        wait. The recording is whole in any case, and the probe obeys as soon as it can.
         """
         self._status = status
+        heard = True
         if self.ended is None:
             reply = self.ask("detach", client=self.client, timeout=LEAVE)
+            heard = reply is not None
             self._last = reply is not None and reply.get("result", {}).get("left") == 0
             if self._last:
                 self._wait_until_gone()
             self._finish("detach")
         self.close()
+        return heard
 
     def close(self) -> None:
         """Write the end if it is missing, and remove what this session left on disk."""
@@ -186,11 +202,15 @@ class Attachment:
 
     def _wait_until_gone(self) -> None:
         deadline = time.monotonic() + LEAVE
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not self._hurried():
             self._drain.pull()
             if self._alive.left is not None and self._drain.held is not None:
                 return
             time.sleep(0.01)
+
+    def _hurried(self) -> bool:
+        """Whether a second signal asks us not to wait any longer."""
+        return self._interrupts.count > 1
 
 
 def served_again(connection_file: Path, old_pid: int) -> bool:
@@ -207,14 +227,17 @@ def served_again(connection_file: Path, old_pid: int) -> bool:
     return False
 
 
-def enter(connection_file: Path, config: dict[str, Any], timeout: float) -> dict[str, Any]:
+def enter(
+    connection_file: Path, config: dict[str, Any], timeout: float, interrupts: Interrupts
+) -> dict[str, Any]:
     """Run the payload in the kernel and return the probe's answer.
 
     The kernel is asked what it is first: only IPython's own kernels run code in the process
     that answers. ``timeout`` in seconds, for each of the two requests.
     """
     with _client(connection_file) as client:
-        _refuse_foreign(_request(client, "kernel_info_request", {}, timeout), connection_file)
+        ask = functools.partial(_request, client, timeout=timeout, interrupts=interrupts)
+        _refuse_foreign(ask("kernel_info_request", {}), connection_file)
         content = {
             "code": request_source(config, time.time() + timeout),
             "silent": True,
@@ -223,10 +246,10 @@ def enter(connection_file: Path, config: dict[str, Any], timeout: float) -> dict
             "allow_stdin": True,
             "stop_on_error": False,
         }
-        answer = _answer(_request(client, "execute_request", content, timeout))
+        answer = _answer(ask("execute_request", content))
         # The kernel remembers the last control request: let that be a small one.
         with contextlib.suppress(TargetError):
-            _request(client, "kernel_info_request", {}, timeout)
+            ask("kernel_info_request", {})
         return answer
 
 
@@ -253,13 +276,16 @@ def _client(connection_file: Path) -> Any:
         client.context.destroy(linger=0)
 
 
-def _request(client: Any, kind: str, content: dict[str, Any], timeout: float) -> dict[str, Any]:
+def _request(
+    client: Any, kind: str, content: dict[str, Any], timeout: float, interrupts: Interrupts
+) -> dict[str, Any]:
     message = client.session.msg(kind, content)
     client.control_channel.send(message)
     deadline = time.monotonic() + timeout
     while (left := deadline - time.monotonic()) > 0:
+        interrupts.check()
         try:
-            reply = client.control_channel.get_msg(timeout=left)
+            reply = client.control_channel.get_msg(timeout=min(left, SLICE))
         except Exception as error:
             if type(error).__name__ != "Empty":
                 raise TargetError(f"the kernel's answer cannot be read: {error}") from error

@@ -11,6 +11,7 @@ import shutil
 import stat
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
     "peak_reset": False,
     "steps": None,
 }
+SLICE = 0.1  # seconds between two looks at whether anybody still waits for a reply
 FIFOS = ("control", "replies", "alive")
 
 
@@ -72,8 +74,14 @@ class SessionFolder:
             raise _refused(path, (error.strerror or str(error)).lower()) from error
         return cls(path, full)
 
-    def send(self, verb: str, *, timeout: float = 5.0, **arguments: Any) -> dict[str, Any] | None:
-        """Ask the probe; return its reply, or ``None`` when nobody answers in ``timeout`` s."""
+    def send(
+        self, verb: str, *, timeout: float = 5.0, given_up: Callable[[], bool] = lambda: False,
+        **arguments: Any,
+    ) -> dict[str, Any] | None:  # fmt: skip
+        """Ask the probe; return its reply, or ``None`` when nobody answers in ``timeout`` s.
+
+        ``given_up`` is asked now and then whether to wait any longer.
+        """
         number = secrets.token_hex(4)
         line = json.dumps({"id": number, "verb": verb, "args": arguments}).encode() + b"\n"
         try:
@@ -82,7 +90,7 @@ class SessionFolder:
         except OSError:
             return None
         try:
-            return _reply(replies, number, timeout) if self._tell(line) else None
+            return _reply(replies, number, timeout, given_up) if self._tell(line) else None
         finally:
             os.close(replies)
 
@@ -103,12 +111,14 @@ class SessionFolder:
             os.close(control)
 
 
-def _reply(replies: int, number: str, timeout: float) -> dict[str, Any] | None:
+def _reply(
+    replies: int, number: str, timeout: float, given_up: Callable[[], bool]
+) -> dict[str, Any] | None:
     deadline = time.monotonic() + timeout
     text = b""
-    while (left := deadline - time.monotonic()) > 0:
-        if not select.select([replies], [], [], left)[0]:
-            break
+    while (left := deadline - time.monotonic()) > 0 and not given_up():
+        if not select.select([replies], [], [], min(left, SLICE))[0]:
+            continue
         text += os.read(replies, 65536)
         *lines, text = text.split(b"\n")
         for line in lines:
