@@ -10,6 +10,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from memprobe.recording.schema import (
+    Allocations,
     End,
     Event,
     Header,
@@ -28,6 +29,7 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "snapshot": Snapshot,
     "spark": Spark,
     "jvm": Jvm,
+    "allocations": Allocations,
     "event": Event,
     "end": End,
 }

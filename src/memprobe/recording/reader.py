@@ -30,6 +30,7 @@ from memprobe.recording.lines import (
 )
 from memprobe.recording.schema import (
     FORMAT,
+    Allocations,
     End,
     Event,
     Header,
@@ -68,6 +69,7 @@ class Recording:
     spark: list[Spark] = field(default_factory=list)
     jvm: list[Jvm] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    allocations: Allocations | None = None
     end: End | None = None
     torn: bool = False
     warnings: list[str] = field(default_factory=list)
@@ -226,6 +228,8 @@ def _add(recording: Recording, record: Record, skipped: Counter[str]) -> None:
             recording.spark.append(record)
         case Jvm():
             recording.jvm.append(record)
+        case Allocations():
+            recording.allocations = record
         case End():
             recording.end = _joined(recording.end, record)
         case Header():

@@ -173,6 +173,18 @@ class Site(Struct, kw_only=True):
     line: int
     function: str | None = None
     bytes: int | None = None
+    cell: int | None = None  # execution count, where the file is a notebook's cell
+    within: str | None = None  # the library call on that line that allocated: pandas read_csv
+    certain: bool = True  # False: of the pages the objects lie in, not of the objects themselves
+    native: list[str] = field(default_factory=list)  # native functions, the innermost first
+
+
+class Place(Struct, kw_only=True, array_like=True):
+    """A block of memory of a group, as ``[address, bytes, stands for]``, all in bytes."""
+
+    address: int  # 0: not known, but the block's exact size is
+    bytes: int
+    stands_for: int  # bytes of the group that it is a sample of
 
 
 class Group(Struct, kw_only=True):
@@ -190,6 +202,7 @@ class Group(Struct, kw_only=True):
     returned: int | None = None  # bytes that go back to the system, after a trim
     returned_untrimmed: int | None = None  # the same without one
     sites: list[Site] = field(default_factory=list)  # where the largest objects were allocated
+    places: list[Place] = field(default_factory=list)  # where some of it lies, for an allocation log
 
 
 class TypeCount(Struct, kw_only=True):
@@ -242,6 +255,7 @@ class Snapshot(Struct, kw_only=True, tag_field="kind", tag="snapshot"):
     groups: list[Group] = field(default_factory=list)
     types: list[TypeCount] = field(default_factory=list)
     cycles: Cycles | None = None  # None: not measured
+    traced: int | None = None  # frames that tracemalloc keeps of each allocation; None: it is off
     unmeasured: list[Unmeasured] = field(default_factory=list)
 
 
@@ -272,6 +286,30 @@ class Jvm(Struct, kw_only=True, tag_field="kind", tag="jvm"):
     unmeasured: list[Unmeasured] = field(default_factory=list)
 
 
+class GroupSites(Struct, kw_only=True):
+    """Where the bytes of one group of a snapshot were allocated."""
+
+    group: int  # its position in the snapshot's groups
+    sites: list[Site] = field(default_factory=list)
+
+
+class Allocations(Struct, kw_only=True, tag_field="kind", tag="allocations"):
+    """What a log of allocations says of what was still held when it ended."""
+
+    t: int
+    source: str = "memray"
+    file: str = ""  # its name, in the folder of the recording
+    file_bytes: int | None = None
+    recorded: int | None = None  # allocations in it
+    native: bool = False  # with native stacks
+    failed: str | None = None  # why it says nothing
+    snapshot: int | None = None  # t of the snapshot whose groups were looked up in it
+    unjoined: str | None = None  # why they were not
+    groups: list[GroupSites] = field(default_factory=list)
+    held_bytes: int | None = None  # allocated while it was written, and not freed
+    held: list[Site] = field(default_factory=list)  # where: the largest
+
+
 class Event(Struct, kw_only=True, tag_field="kind", tag="event"):
     """Something that happened to the measurement itself."""
 
@@ -293,5 +331,7 @@ class End(Struct, kw_only=True, tag_field="kind", tag="end"):
     cpu: float | None = None  # seconds, target and children
 
 
-Record = Header | Sample | Marker | Snapshot | Spark | Jvm | Event | End
-KINDS = ("header", "sample", "snapshot", "marker", "spark", "jvm", "event", "end")
+Record = Header | Sample | Marker | Snapshot | Spark | Jvm | Allocations | Event | End
+KINDS = (
+    "header", "sample", "snapshot", "marker", "spark", "jvm", "allocations", "event", "end",
+)  # fmt: skip
