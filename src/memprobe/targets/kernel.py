@@ -17,6 +17,7 @@ from memprobe.errors import TargetError
 from memprobe.recording.drain import Drain
 from memprobe.recording.schema import End, Record
 from memprobe.recording.writer import RecordingWriter
+from memprobe.targets import walker_file
 from memprobe.targets.alive import AliveWatch
 from memprobe.targets.interrupts import Interrupts
 from memprobe.targets.outside import OutsideSampler
@@ -355,4 +356,5 @@ def _config(pid: int, options: AttachOptions) -> dict[str, Any]:
         "thread": True,
         "limits": limits.effective(pid),
         "peak_reset": True,
+        "walker": walker_file.offered(),
     }
