@@ -23,6 +23,7 @@ _DEFAULTS: dict[str, Any] = {
     "lease": None, "thread": False, "limits": None, "peak_reset": True,
 }  # fmt: skip
 
+_MOST_CELLS = 1500  # what fits into one answer
 _DEPARTURE = 5.0  # seconds that a leaving probe may take for its last snapshot
 
 _probe: Probe | None = None
@@ -69,6 +70,7 @@ def start(config: dict[str, Any]) -> dict[str, Any]:
         probe.listen(_watcher.cell_ended)
         atexit.register(_at_exit)
         _watcher.start("attach")
+        probe.trace_allocations()
     return _described(probe, joined=False)
 
 
@@ -163,6 +165,15 @@ def _snapshot(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
     return {"written": probe.recorder.written}
 
 
+def _end_log(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
+    """End the log of allocations; return the cells that it names by file."""
+    from . import allocation_sites
+
+    probe.end_log()
+    files = allocation_sites.cell_files()
+    return {"cells": {os.path.basename(file): files[file] for file in list(files)[-_MOST_CELLS:]}}
+
+
 def _detach(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
     if _watcher is not None:
         _watcher.drop(args.get("client"))
@@ -176,6 +187,7 @@ def _stop(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
 
 _VERBS = {
     "status": _status, "lease": _lease, "snapshot": _snapshot, "detach": _detach, "stop": _stop,
+    "end-log": _end_log,
 }  # fmt: skip
 
 

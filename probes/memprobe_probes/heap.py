@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 
-from . import sizes
+from . import allocation_sites, sizes
 from .containers import CONTAINERS
 from .describe import describe
 from .garbage import adopt_garbage, unmet
@@ -94,7 +94,7 @@ def tables(
     groups = _group(walk, masks, pinned_bytes(walk, named, masks))
     for number, inside in parts(walk, roots, nodes, masks, asked).items():
         roots[number].facts["parts"] = inside
-    result = _rows(walk, roots, nodes, groups)
+    result = _rows(walk, roots, nodes, groups, masks)
     result["objects"] = len(walk.objects) + sum(walk.counts.values())
     result["estimate_ns"] = estimate
     result["pause_ns"] = time.thread_time_ns() - started
@@ -149,16 +149,21 @@ def _group(walk: Walk, masks: list[int], pinned: dict[int, float]) -> dict[int, 
 
 
 def _rows(
-    walk: Walk, roots: list[Root], nodes: list[int], groups: dict[int, _Group]
+    walk: Walk, roots: list[Root], nodes: list[int], groups: dict[int, _Group], masks: list[int]
 ) -> dict[str, Any]:
     kept = sorted(groups.items(), key=lambda item: -item[1].bytes)[:MAX_GROUPS]
     kept = [(mask, group) for mask, group in kept if group.bytes >= LEAST_GROUP]
     used: set[int] = set()
     rows = []
+    large = {mask for mask, group in kept if group.bytes >= allocation_sites.LEAST_GROUP}
+    members = allocation_sites.members_of(masks, large)
     for mask, group in kept:
         holders = [bit for bit in range(len(roots) + 1) if mask >> bit & 1]
         used.update(holders)
-        rows.append(_group_row(walk, nodes, holders, group))
+        row = _group_row(walk, nodes, holders, group)
+        if mask in members:
+            row.update(allocation_sites.of_group(walk, members[mask]))
+        rows.append(row)
     return {
         "holders": _holder_rows(walk, roots, nodes, sorted(used)),
         "groups": rows,

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from . import FORMAT, VERSION, heap, roots, user_signals
+from . import FORMAT, VERSION, allocation_sites, heap, roots, user_signals
 from .garbage import NS_PER_BLOCK
 from .recorder import Recorder
 from .sampler import Counters, Governor
@@ -42,6 +42,7 @@ class Probe:
         self.interval = float(config["interval"])
         self.hooks: notebook.CellHooks | None = None
         self.crossed: set[float] = set()
+        self.tracing: Any = None  # the module, where allocations are traced for this run
         self._census: Any = None
         self.errors = 0
         self.closed = False
@@ -119,7 +120,7 @@ class Probe:
                 "reason": reason, "engine": "fallback", "threshold": threshold,
                 "rss": self.counters.rss(), "cell": self.hooks.last_cell if self.hooks else None,
                 "busy": self.shell is not None and _cell_is_running(),
-                "libraries": _libraries(),
+                "libraries": _libraries(), "traced": allocation_sites.traced_frames(),
             }  # fmt: skip
             fields.update(self._tables(unhurried, at_exit=reason == "exit"))
             fields["took_ns"] = time.monotonic_ns() - started
@@ -136,6 +137,7 @@ class Probe:
         """Write the last records, stop listening and close every file. Safe to call twice."""
         if self.closed:
             return
+        self.end_log()
         if self.alive and final_snapshot:
             self.snapshot(final_snapshot, unhurried=final_snapshot == "exit")
         if self.alive:
@@ -150,8 +152,26 @@ class Probe:
         finally:
             self.abandon()
 
+    def trace_allocations(self) -> None:
+        """Start what the session asks for beside us; the last thing before the program begins."""
+        if self.config.get("memray") or self.config.get("tracemalloc"):
+            from . import allocation_tracing
+
+            self.tracing = allocation_tracing
+            failed = allocation_tracing.start(self.config)
+            if failed:
+                self.event("allocations-failed", failed)
+
+    def end_log(self) -> None:
+        """End the log of allocations, so that a last snapshot tells what was held just then."""
+        if self.tracing is not None:
+            with self.guarded(on_user_thread=False):
+                self.tracing.stop_log()
+
     def abandon(self) -> None:
         """Close every file without writing: what a forked child does."""
+        if self.tracing is not None:
+            self.tracing.stop()
         self.closed = True
         self.recorder.close()
         self.counters.close()

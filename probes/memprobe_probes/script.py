@@ -22,10 +22,11 @@ LOOK = 0.05
 _steps: tuple[Any, Any] | None = None  # the plan and the recorder of a run in steps
 
 
-def start(folder: str, began: int | None = None) -> None:
+def start(folder: str, began: int | None = None) -> bool:
     """Start the probe for the session in ``folder`` and arm it. May raise; the caller reports.
 
-    ``began`` (monotonic ns): since when this process has been busy with the probe.
+    ``began`` (monotonic ns): since when this process has been busy with the probe. Returns
+    whether the modules that are loaded now must stay: memray's hooks live in some of them.
     """
     global _steps
     with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
@@ -33,7 +34,7 @@ def start(folder: str, began: int | None = None) -> None:
     bootstrap.start(config)
     probe = bootstrap.active()
     if probe is None:
-        return
+        return False
     watch = ScriptWatch(probe, float(config["interval"]), os.path.join(folder, "alive"))
     # Registered before any line of the program, so it runs after everything of the program.
     atexit.register(watch.finish)
@@ -49,6 +50,8 @@ def start(folder: str, began: int | None = None) -> None:
             probe.recorder.write(
                 "marker", marker="phase", phase="end", name="probe", seconds=seconds
             )
+    probe.trace_allocations()
+    return bool(config.get("memray"))
 
 
 def run_in_steps() -> None:

@@ -68,7 +68,7 @@ def _report(folder, error):
 
 
 def _start(folder, here):
-    """Load the probe by its path and start it."""
+    """Load the probe by its path and start it; return whether what it loaded must stay."""
     import time  # part of every interpreter, and loaded by its start
     from _frozen_importlib_external import PathFinder
 
@@ -88,7 +88,7 @@ def _start(folder, here):
         spec.loader.exec_module(module)
     from memprobe_probes import script
 
-    script.start(folder, began)
+    return script.start(folder, began)
 
 
 def _main():
@@ -98,12 +98,14 @@ def _main():
         return
     loaded = set(sys.modules)
     searched = set(sys.path_importer_cache)
+    stays = False
     try:
-        _start(folder, here)
+        stays = _start(folder, here)
     except BaseException as error:
         _report(folder, error)
     finally:
-        _forget(set(sys.modules) - loaded)
+        if not stays:
+            _forget(set(sys.modules) - loaded)
         for place in set(sys.path_importer_cache) - searched:
             del sys.path_importer_cache[place]
 
