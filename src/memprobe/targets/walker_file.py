@@ -12,8 +12,8 @@ from memprobe_probes import native_walker
 def offered() -> dict[str, Any]:
     """Return ``config["walker"]``: the file's path, size and hash, or why there is none.
 
-    One file fits every CPython from 3.10 on this platform, so the target's may be another one. Where
-    it cannot see the file, it finds that out by itself and says so.
+    One file fits every CPython from 3.10 on this platform, so the target's may be another than
+    ours. Where the target cannot see the file, it finds that out by itself and says so.
     """
     path = Path(memprobe_probes.__file__).with_name(native_walker.FILE).resolve()
     try:
