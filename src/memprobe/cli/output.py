@@ -70,11 +70,11 @@ def emit(text: str, *, to_stderr: bool = False) -> None:
         ) from None
 
 
-def write_file(path: str, text: str) -> None:
-    """Write ``text`` to ``path``; raises MemprobeError where that fails."""
+def write_file(path: str, content: str | bytes) -> None:
+    """Write ``content`` to ``path``, text as UTF-8; raises MemprobeError where that fails."""
     try:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
+        with open(path, "wb") as file:
+            file.write(content if isinstance(content, bytes) else content.encode())
     except (OSError, ValueError) as error:
         raise MemprobeError(
             f"cannot write {path}",

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from memprobe.cli.rules import known_before, rule_options
+from memprobe.errors import UsageError
 from memprobe.reporters import FORMATS
+
+if TYPE_CHECKING:
+    from memprobe.config import Config
 
 FOUND = 1
 
@@ -13,9 +19,21 @@ FOUND = 1
 @click.command("report")
 @click.argument("recordings", nargs=-1, required=True, metavar="RECORDING...")
 @click.option("--output-format", type=click.Choice(FORMATS), default="text", show_default=True)
-@click.option("-o", "--output", metavar="FILE", help="Write there instead of to stdout.")
+@click.option(
+    "-o",
+    "--output",
+    "--graph-output",
+    metavar="FILE",
+    help="Write there instead of to stdout; a graph as .dot, .svg, .png or .pdf.",
+)
 @rule_options
 @click.option("--holders", is_flag=True, help="Only show who holds what; judge nothing.")
+@click.option(
+    "--graph",
+    "holder",
+    metavar="HOLDER",
+    help="Only draw what keeps and is kept by a name, an output or a finding.",
+)
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 even if something was found.")
 def command(
     recordings: tuple[str, ...],
@@ -25,6 +43,7 @@ def command(
     ignore: str | None,
     baseline: str | None,
     holders: bool,
+    holder: str | None,
     exit_zero: bool,
 ) -> int:
     """Show the findings of RECORDINGs: what keeps memory, and how to get it back.
@@ -36,6 +55,9 @@ def command(
     from memprobe.cli.judge import judge
 
     settings = config.load(select=select, ignore=ignore)
+    if holder is not None:
+        _refuse_mixture(recordings, output_format, holders)
+        return _draw(recordings[0], holder, settings, output)
     known = known_before(settings, baseline)
     verdict = judge(recordings, settings, known)
     if holders:
@@ -44,3 +66,31 @@ def command(
     if verdict.reports:
         verdict.show(output_format, output)
     return verdict.exit_code(exit_zero=exit_zero)
+
+
+def _refuse_mixture(recordings: tuple[str, ...], output_format: str, holders: bool) -> None:
+    """Raise UsageError where more is asked for than one graph."""
+    if len(recordings) > 1:
+        problem, remedy = "is of one recording", "name the one to look into"
+    elif output_format != "text":
+        problem, remedy = f"is not {output_format}", "the end of -o FILE says what is written"
+    elif holders:
+        problem, remedy = "and --holders are two reports", "ask for one at a time"
+    else:
+        return
+    raise UsageError(f"--graph {problem}", remedy=remedy, docs="verbs/report.md")
+
+
+def _draw(path: str, holder: str, settings: Config, output: str | None) -> int:
+    """Write the retention paths of one holder as a graph; judge nothing."""
+    from memprobe.analysis import build, named_holder
+    from memprobe.cli import picture
+    from memprobe.recording.reader import read
+    from memprobe.reporters import graph
+
+    picture.refuse_unknown_kind(output)
+    recording = read(path)
+    report = build.report(recording, settings)
+    subject = named_holder.subject(recording, holder, report.findings)
+    picture.write(graph.render(subject, report.recording), output)
+    return 0
