@@ -19,6 +19,23 @@ PROGRAMS = Path(__file__).parent / "programs"
 PLACES = [str(Path(package.__file__).parents[1]) for package in (memprobe, memprobe_probes)]
 # By path and not by PYTHONPATH: the target's environment must be the bare one.
 HOST = f"import sys; sys.path[:0] = {PLACES!r}; from memprobe.cli import main; sys.exit(main())"
+# The same with Ctrl-C at the worst moment: between reading the spool's first lines and writing
+# them; where $GATE names a file, once that exists.
+INTERRUPTED_HOST = f"""
+import os, signal, sys, time
+sys.path[:0] = {PLACES!r}
+read = os.read
+def interrupted(descriptor, size):
+    block = read(descriptor, size)
+    if b'"kind":"header"' in block:
+        while not os.path.exists(os.environ.get("GATE", "/")):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+    return block
+os.read = interrupted
+from memprobe.cli import main
+sys.exit(main())
+"""
 TIMEOUT = 60
 
 

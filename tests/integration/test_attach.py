@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from kernels import PATIENCE, Kernel
+from running import INTERRUPTED_HOST
 
 from memprobe.analysis import build
 from memprobe.config import Config
@@ -229,25 +230,10 @@ def test_ctrl_c_is_the_normal_end_of_an_attach(kernel: Kernel, tmp_path: Path) -
     assert "prices" in out
 
 
-# Ctrl-C at the worst moment: between reading the spool's first lines and writing them.
-BREAK_IN = """
-import os, signal, sys
-read = os.read
-def breaking(descriptor, size):
-    block = read(descriptor, size)
-    if b'"kind":"header"' in block:
-        os.kill(os.getpid(), signal.SIGINT)
-    return block
-os.read = breaking
-from memprobe.cli import main
-sys.exit(main())
-"""
-
-
 def test_ctrl_c_between_reading_and_writing_loses_nothing(kernel: Kernel, tmp_path: Path) -> None:
     words = ["attach", str(kernel.pid), "-o", "i.memprobe", "--output-format", "json"]
     done = subprocess.run(
-        [sys.executable, "-c", BREAK_IN, *words],
+        [sys.executable, "-c", INTERRUPTED_HOST, *words],
         cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

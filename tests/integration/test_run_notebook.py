@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from running import Behaviour, bare_environment, behave, memprobe_run
+from running import HOST, INTERRUPTED_HOST, Behaviour, bare_environment, behave, memprobe_run
 
 from memprobe.recording.reader import Recording, read
 
@@ -61,6 +61,25 @@ def test_cells_run_in_order_until_one_fails(tmp_path: Path) -> None:
     assert [marker.error for marker in ended][2::2] == ["ZeroDivisionError", "ValueError"]
     assert recording.snapshots[-1].cell == 5
     assert (recording.end.reason, recording.end.status) == ("exit", 1)
+    assert not Path(f"/proc/{recording.header.pid}").exists()
+
+
+def test_ctrl_c_ends_the_cell_and_loses_no_line_of_the_recording(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    wait = f"import time\nopen({str(gate)!r}, 'w').close()\ntime.sleep(600)"
+    notebook(tmp_path / "etl.ipynb", wait, "print('never')")
+    path = tmp_path / "nb.memprobe"
+    line = memprobe_run(path, str(tmp_path / "etl.ipynb"))
+    line[line.index(HOST)] = INTERRUPTED_HOST
+    seen = behave(line, env=bare_environment(GATE=str(gate)), cwd=tmp_path)
+    assert (seen.stdout, seen.status) == ("", 130)
+    assert "KeyboardInterrupt" in seen.stderr
+    assert "memprobe" not in seen.stderr
+    recording = read(path)
+    assert [marker.error for marker in recording.markers if marker.phase == "end"] == [
+        "KeyboardInterrupt"
+    ]
+    assert (recording.end.reason, recording.end.status) == ("exit", 130)
     assert not Path(f"/proc/{recording.header.pid}").exists()
 
 

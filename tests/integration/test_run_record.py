@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from running import (
+    HOST,
+    INTERRUPTED_HOST,
     PROGRAMS,
     bare_environment,
     behave,
@@ -172,6 +174,16 @@ def test_signal_to_memprobe_reaches_the_target(name: str, tmp_path: Path) -> Non
     assert host.returncode == 128 + number
     assert ("KeyboardInterrupt" in stderr) == (name == "SIGINT")
     assert read(path).end.signal == number
+
+
+def test_ctrl_c_as_the_target_ends_does_not_cut_the_recording_off(tmp_path: Path) -> None:
+    path = tmp_path / "ended.memprobe"
+    (tmp_path / "short.py").write_text("pass")
+    line = memprobe_run(path, str(tmp_path / "short.py"))
+    line[line.index(HOST)] = INTERRUPTED_HOST
+    seen = behave(line, env=bare_environment(), cwd=PROGRAMS)
+    assert (seen.status, seen.stderr) == (0, "")
+    assert read(path).end.reason == "exit"
 
 
 def test_ignored_hangup_stays_ignored(tmp_path: Path) -> None:

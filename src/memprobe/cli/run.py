@@ -133,7 +133,7 @@ def _started(
 
     try:
         return make().run(final)
-    except MemprobeError:
+    except (MemprobeError, KeyboardInterrupt):  # nothing was run
         writer.discard()
         raise
 

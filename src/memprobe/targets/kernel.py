@@ -107,6 +107,7 @@ class Attachment:
         self._own_folder = folder
         self._connection_file = connection_file
         self._interrupts = interrupts
+        self.patience = 1  # with more signals than these we no longer wait for the probe
         self.folder = SessionFolder(Path(answer["folder"]), folder.config)
         self._drain = Drain(Path(answer["spool"]), writer, hold_end=True)
         self._outside = OutsideSampler(pid)
@@ -210,8 +211,8 @@ class Attachment:
             time.sleep(0.01)
 
     def _hurried(self) -> bool:
-        """Whether a second signal asks us not to wait any longer."""
-        return self._interrupts.count > 1
+        """Whether one more signal asks us not to wait any longer."""
+        return self._interrupts.count > self.patience
 
 
 def served_again(connection_file: Path, old_pid: int) -> bool:

@@ -15,14 +15,13 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from memprobe.errors import TargetError
 from memprobe.recording.naming import free
 from memprobe.recording.writer import RecordingWriter
+from memprobe.targets.interrupts import Interrupts
 from memprobe.targets.kernel import Attachment, AttachOptions, attach
 from memprobe.targets.outcome import Outcome
 
@@ -63,12 +62,18 @@ class NotebookRun:
         self._attachment: Attachment | None = None
         self._status = CELL_FAILED
         self._stopped = False  # the kernel has to end at once, whatever runs in it
+        self._interrupts = Interrupts()
+        self._obeyed = 0  # so many signals that came were given to a cell, or ended the run
         self.start_up = 0.0  # seconds the kernel took until it was ready
         self._sockets = tempfile.mkdtemp(prefix="memprobe-")
 
     def run(self, final_path: Path | None = None) -> Outcome:
-        """Run to the end; ``final_path`` may hold ``{pid}``. Raises ``TargetError``, unstarted."""
-        with _signals_as_exceptions():
+        """Run to the end; ``final_path`` may hold ``{pid}``.
+
+        Raises ``TargetError``, and ``KeyboardInterrupt`` for a Ctrl-C before the first cell: then
+        nothing was run.
+        """
+        with self._interrupts:
             try:
                 self._start(final_path)
                 self._status = self._run_cells()
@@ -88,14 +93,7 @@ class NotebookRun:
         )
         self._client = self._manager.blocking_client()
         self._client.start_channels()
-        try:
-            self._client.wait_for_ready(timeout=START)
-        except RuntimeError as error:
-            raise _refused(
-                self._notebook,
-                str(error),
-                "check that ipykernel is installed: pip install ipykernel",
-            ) from error
+        self._wait_until_ready()
         self.start_up = time.monotonic() - began
         pid = self._manager.provisioner.process.pid
         self._writer.close()
@@ -108,7 +106,24 @@ class NotebookRun:
             **self._options,
             force=True,
         )
-        self._attachment = attach(Path(self._manager.connection_file), pid, options)
+        file = Path(self._manager.connection_file)
+        self._attachment = attach(file, pid, options, self._interrupts)
+
+    def _wait_until_ready(self) -> None:
+        """Wait for the kernel's first answer, a second at a time: a signal ends the wait."""
+        deadline = time.monotonic() + START
+        while True:
+            self._interrupts.check()
+            try:
+                self._client.wait_for_ready(timeout=1)
+                return
+            except RuntimeError as error:
+                alive = self._manager.is_alive()
+                if alive and time.monotonic() < deadline:
+                    continue
+                cause = f"the kernel did not answer within {START:.0f} s" if alive else str(error)
+                remedy = "check that ipykernel is installed: pip install ipykernel"
+                raise _refused(self._notebook, cause, remedy) from error
 
     def _run_cells(self) -> int:
         for cell in self._cells:
@@ -133,11 +148,8 @@ class NotebookRun:
         self._client.shell_channel.send(message)
         identity = message["header"]["msg_id"]
         while True:
-            try:
-                reply = self._next(identity)
-            except KeyboardInterrupt:
-                self._interrupted()
-                continue
+            reply = self._next(identity)
+            self._obey_signals()
             if reply is not None:
                 return _status(reply)
             if not self._manager.is_alive():
@@ -157,6 +169,15 @@ class NotebookRun:
         if message["msg_type"] != "status" or message["content"]["execution_state"] != "idle":
             return None
         return self._reply(identity)
+
+    def _obey_signals(self) -> None:
+        """Do what the signals ask for that have come since we looked last."""
+        while self._obeyed < self._interrupts.count:
+            number = self._interrupts.numbers[self._obeyed]
+            self._obeyed += 1
+            if number != signal.SIGINT:
+                raise Ended(number)
+            self._interrupted()
 
     def _interrupted(self) -> None:
         """Ctrl-C belongs to the cell that runs, as in a notebook."""
@@ -190,6 +211,7 @@ class NotebookRun:
             shutil.rmtree(self._sockets, ignore_errors=True)
 
     def _leave(self, attachment: Attachment) -> None:
+        attachment.patience = self._interrupts.count  # one more, and we wait no longer
         if self._manager.is_alive():
             attachment.ask("snapshot", timeout=LAST_SNAPSHOT)
             attachment.detach(self._status)
@@ -257,22 +279,6 @@ def _status(reply: dict[str, Any]) -> int:
     if reply.get("status") == "ok":
         return 0
     return 128 + signal.SIGINT if reply.get("ename") == "KeyboardInterrupt" else CELL_FAILED
-
-
-@contextlib.contextmanager
-def _signals_as_exceptions() -> Iterator[None]:
-    """End by SIGTERM and SIGHUP in an orderly way: the kernel must not stay behind."""
-
-    def end(number: int, frame: FrameType | None) -> None:
-        raise Ended(number)
-
-    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
-    former = {number: signal.signal(number, end) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
 
 
 def _refused(notebook: Path, cause: str, remedy: str) -> TargetError:

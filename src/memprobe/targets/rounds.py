@@ -62,6 +62,8 @@ class RoundsRun(NotebookRun):
                 self._attachment.folder.remove()
 
     def _run_cells(self) -> int:
+        assert self._attachment is not None
+        self._attachment.patience = 0
         self._mark("start-up", "end", seconds=self.start_up)
         status = 0
         for number in range(1, self._rounds + 1):
@@ -82,6 +84,7 @@ class RoundsRun(NotebookRun):
                 self._settle()
                 self._attachment.ask("snapshot", timeout=SNAPSHOT)
                 self._attachment.poll()
+                self._obey_signals()
             if status and "raises-exception" not in cell.get("metadata", {}).get("tags", []):
                 self.failure = self.failure or Failure(position, number, self._error)
                 return status

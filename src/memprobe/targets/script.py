@@ -82,19 +82,19 @@ class ScriptRun:
 
     def run(self, final_path: Path | None = None) -> Outcome:
         """Run to the end; ``final_path`` may hold ``{pid}``. Raises ``TargetError``, unstarted."""
-        try:
-            with ChildSignals() as signals:
+        with ChildSignals() as signals:  # up to the recording's last line
+            try:
                 process = self._spawn()
                 if final_path is not None:
                     self._writer.rename(free(Path(str(final_path).format(pid=process.pid))))
                 status, usage = self._wait(process.pid, signals)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            return self._finish(process.returncode, usage)
-        finally:
-            self._drain.close()
-            self._alive.close()
-            self._writer.close()
-            self._session.remove()
+                process.returncode = os.waitstatus_to_exitcode(status)
+                return self._finish(process.returncode, usage)
+            finally:
+                self._drain.close()
+                self._alive.close()
+                self._writer.close()
+                self._session.remove()
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         try:

@@ -66,6 +66,9 @@ class ChildSignals:
         trace: TracebackType | None,
     ) -> None:
         if self._pid:
+            # What comes while the target ends was meant for it, not for its report.
+            while signal.sigtimedwait(set(self._ours), 0) is not None:
+                pass
             signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
         for number, former in self._ours.items():
             signal.signal(number, former if former is not None else signal.SIG_DFL)
