@@ -143,6 +143,8 @@ class Overhead(Struct, kw_only=True):
     bytes: int | None = None
     pauses_ms: list[float] = field(default_factory=list)
     exit_ms: float | None = None  # the snapshot at exit, when nobody waits for it any more
+    engine: Literal["native", "fallback"] | None = None  # that took the last snapshot
+    engine_note: str | None = None  # why not the native one, or what failed in it
 
 
 class HolderRow(Struct, kw_only=True):

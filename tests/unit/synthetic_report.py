@@ -49,7 +49,11 @@ def full_report() -> Report:
             ),
         ],
         overhead=Overhead(
-            cpu_seconds=0.42, cpu_share=0.0006, bytes=96 * 1024, pauses_ms=[12.0, 31.5, 28.2]
+            cpu_seconds=0.42,
+            cpu_share=0.0006,
+            bytes=96 * 1024,
+            pauses_ms=[12.0, 31.5, 28.2],
+            engine="native",
         ),
         rules=RULES,
     )

@@ -150,7 +150,10 @@ def overhead(recording: Recording) -> Overhead:
     costs = [sample.cost for sample in recording.samples if sample.cost is not None]
     cpu = max((cost.cpu_ns for cost in costs), default=None)
     wall = wall_seconds(recording)
+    last = taken(recording)[-1:]
     return Overhead(
+        engine=last[0].engine if last else None,
+        engine_note=last[0].engine_note if last else None,
         cpu_seconds=None if cpu is None else cpu / NANOSECONDS,
         cpu_share=cpu / NANOSECONDS / wall if cpu is not None and wall else None,
         bytes=max((cost.bytes for cost in costs), default=None),

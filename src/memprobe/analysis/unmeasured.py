@@ -32,6 +32,7 @@ def not_measured(recording: Recording, summary: RecordingSummary) -> list[NotMea
     gaps = [
         *_ending(summary),
         *_snapshots(recording.snapshots),
+        *_engine(recording),
         *_events(recording.events),
         *_cap(recording),
         *_rows(recording),
@@ -71,6 +72,16 @@ def _snapshots(snapshots: list[Snapshot]) -> Iterator[NotMeasured]:
         what = "what holds the memory" if everything else "a part of the time"
         plural = "a snapshot was" if times == 1 else f"{times} snapshots were"
         yield NotMeasured(what=what, why=f"{plural} skipped: {reason}")
+
+
+def _engine(recording: Recording) -> Iterator[NotMeasured]:
+    """Yield what is missing because the native walker did not measure, as far as it was said."""
+    last = (taken(recording) or recording.snapshots)[-1:]
+    for snapshot in last:
+        if snapshot.engine_note is not None:
+            what = "cycles, and what the system gets back"
+            what = what if snapshot.engine == "fallback" else "a part of the native snapshot"
+            yield NotMeasured(what=what, why=snapshot.engine_note)
 
 
 def _events(events: Iterable[Event]) -> Iterator[NotMeasured]:

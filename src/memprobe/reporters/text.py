@@ -30,6 +30,10 @@ WIDE_TABLE = 100
 # Columns for the names of one row of that table; a finding lists all of its holders.
 WIDE_NAMES = 36
 NARROW_NAMES = 22
+ENGINES = {
+    "native": "walked by the native walker",
+    "fallback": "walked in the process, without the native walker",
+}
 NOBODY = "Nothing a name holds is large enough to be listed"
 NOBODY_LOOKED = "Nobody looked at what holds the memory: no snapshot was taken"
 
@@ -225,6 +229,8 @@ def cost(overhead: Overhead) -> list[str]:
     parts.append(_pauses(overhead.pauses_ms))
     if overhead.exit_ms:
         parts.append(f"{overhead.exit_ms:.0f} ms at exit")
+    if overhead.engine is not None:
+        parts.append(ENGINES[overhead.engine])
     return parts
 
 
