@@ -1,0 +1,14 @@
+/* ndarrays: their data, the base of a view, the objects in an array of objects. */
+#ifndef MEMPROBE_ARRAYS_H
+#define MEMPROBE_ARRAYS_H
+
+#include "graph.h"
+
+void arrays_refer(Graph *graph, uint32_t node, const void *array);
+
+const void *arrays_base(const void *array);
+
+/* Bytes of the elements, and the addresses they lie between. */
+uint64_t arrays_extent(const Graph *graph, const void *array, uint64_t *low, uint64_t *high);
+
+#endif

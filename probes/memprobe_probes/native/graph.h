@@ -1,0 +1,133 @@
+/* What named roots reach: objects and native buffers as numbered nodes, references as edges.
+
+   Breadth first, so that the edges of a node lie together and in order. Nothing is increfed, no
+   bytecode runs: it is called in a process whose memory stands still. */
+#ifndef MEMPROBE_GRAPH_H
+#define MEMPROBE_GRAPH_H
+
+#include "kinds.h"
+#include "shadow.h"
+
+#define NO_NODE UINT32_MAX
+
+typedef enum { GRAPH_WHOLE = 0, GRAPH_NO_MEMORY = 1, GRAPH_TOO_LONG = 2, GRAPH_TOO_MANY = 3 } State;
+
+typedef struct {
+    uint64_t address, bytes; /* from BUFFER_NOWHERE on the address is not known */
+    uint32_t node, owner;    /* owner: node of the array that owns it, else NO_NODE */
+    uint32_t lent;           /* somebody else's memory may be behind it */
+} Buffer;
+#define BUFFER_NOWHERE (UINT64_C(1) << 62)
+enum { BUFFER_EDGES = 2, LEAST_BUFFER = 64 };
+
+/* What an adapter told of one object beforehand. */
+typedef struct {
+    const void *object;
+    uint64_t size; /* 0: as its kind says */
+    const uint64_t *children, *buffers; /* objects; pairs of address and bytes */
+    uint64_t child_count, buffer_count;
+} Parts;
+
+typedef struct {
+    uint64_t elsize, elsize_wide; /* offset in a dtype; whether 8 bytes wide */
+    uint64_t flags, flags_wide;
+    uint64_t known; /* numpy is there, and its arrays were checked to be as expected */
+} ArrayLayout;
+
+typedef struct {
+    Kinds *kinds;
+    Shadow shadow;
+    Table objects;   /* const void *: the object, or the address of a buffer */
+    Table kind_of;   /* uint32_t */
+    Table sizes;     /* uint64_t */
+    Table parents;   /* uint32_t, NO_NODE for a root */
+    Table unmet;     /* int32_t: references an object has and that were not met */
+    Table starts;    /* uint64_t: where the edges of a node begin, one more than nodes */
+    Table edges;     /* uint32_t, NO_NODE: none */
+    Table buffers;   /* Buffer */
+    Table places;    /* of buffers: uint32_t number + 1, open addressing */
+    Table missed;    /* uint64_t per kind: opaque objects nobody was asked about */
+    Table classes;   /* PyTypeObject *: classes met as objects that Python was not asked about */
+    Table opaque;    /* uint32_t: opaque nodes */
+    Table parts;     /* Parts, sorted by object */
+    Table cuts;      /* pairs of uint64_t: a task, and the future it waits for */
+    ArrayLayout arrays;
+    size_t expanded; /* nodes whose edges are known */
+    size_t most;     /* nodes, at most */
+    size_t per_node;   /* references followed of one object, at most; 0: all */
+    size_t shortened;  /* objects of which not all were followed */
+    uint64_t deadline; /* ns of CLOCK_MONOTONIC, 0: none */
+    State state;
+    /* while a node is expanded */
+    uint32_t node;
+    uint32_t task; /* it is a task: its cuts apply */
+    const void *batch[1024];
+    size_t waiting, referred;
+} Graph;
+
+int graph_open(Graph *graph, Kinds *kinds);
+void graph_close(Graph *graph);
+
+/* Marks an address as one the walk is cut at. */
+int graph_stop(Graph *graph, const void *object);
+
+/* Returns the node of an object, made if it is new; NO_NODE where the walk is cut. */
+uint32_t graph_add(Graph *graph, const void *object, uint32_t parent);
+
+/* Returns the new node of an object, wherever the walk would be cut; NO_NODE if it is known. */
+uint32_t graph_adopt(Graph *graph, const void *object);
+
+/* Expands breadth first until nothing is left, or the state is not GRAPH_WHOLE any more. */
+void graph_expand(Graph *graph);
+
+/* Adds an edge to what a node holds, while the node is expanded. */
+int graph_refer(PyObject *object, void *graph);
+void graph_refer_now(Graph *graph);
+void graph_buffer(Graph *graph, uint64_t address, uint64_t bytes, uint32_t owner, int lent);
+
+/* Adds an edge from the node that is expanded now; the node after it is next. */
+void graph_link(Graph *graph, uint32_t target);
+void graph_expanded(Graph *graph);
+int graph_traversable(const Kind *kind, const void *object);
+int graph_out_of_time(Graph *graph);
+
+uint32_t graph_find(const Graph *graph, const void *object);
+uint64_t graph_now(void);
+
+static inline size_t graph_nodes(const Graph *graph) { return graph->objects.used; }
+static inline const void *graph_object(const Graph *graph, uint32_t node)
+{
+    return ((const void *const *)graph->objects.rows)[node];
+}
+static inline Kind *graph_kind(const Graph *graph, uint32_t node)
+{
+    return kinds_row(graph->kinds, ((uint32_t *)graph->kind_of.rows)[node]);
+}
+static inline uint64_t *graph_size(const Graph *graph, uint32_t node)
+{
+    return (uint64_t *)graph->sizes.rows + node;
+}
+static inline int32_t *graph_unmet(const Graph *graph, uint32_t node)
+{
+    return (int32_t *)graph->unmet.rows + node;
+}
+static inline uint32_t graph_parent(const Graph *graph, uint32_t node)
+{
+    return ((uint32_t *)graph->parents.rows)[node];
+}
+static inline uint64_t graph_start(const Graph *graph, uint32_t node)
+{
+    return ((uint64_t *)graph->starts.rows)[node];
+}
+static inline uint32_t *graph_edge(const Graph *graph, uint64_t at)
+{
+    return (uint32_t *)graph->edges.rows + at;
+}
+static inline void graph_met(Graph *graph, uint32_t node)
+{
+    int32_t *unmet = graph_unmet(graph, node);
+    if (*unmet != INT32_MAX)
+        --*unmet;
+}
+
+#endif

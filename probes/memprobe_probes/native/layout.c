@@ -1,0 +1,220 @@
+#include "layout.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { HAVE_GC = 1 << 14, MANAGED_DICT = 1 << 4, MANAGED_WEAKREF = 1 << 3, INLINE = 1 << 2 };
+enum { DEQUE_BLOCK = 528, DEQUE_LENGTH = 64, ORDERED_NODE = 48, SHELL = 112 };
+enum { CACHED_KEYS_310 = 872, CACHED_KEYS_312 = 880 };
+
+static int minor;
+
+int layout_prepare(void)
+{
+    minor = atoi(strchr(Py_GetVersion(), '.') + 1);
+    return minor >= 10 && minor <= 13 ? 0 : -1;
+}
+
+int layout_minor(void)
+{
+    return minor;
+}
+
+uint32_t layout_preheader(unsigned long features)
+{
+    uint32_t bytes = features & HAVE_GC ? 16 : 0;
+    if (minor == 11 && features & MANAGED_DICT)
+        bytes += 16;
+    if (minor >= 12 && features & (MANAGED_DICT | MANAGED_WEAKREF))
+        bytes += 16;
+    return bytes;
+}
+
+PyTypeObject *const *layout_mro(const PyTypeObject *type, Py_ssize_t *length)
+{
+    const void *tuple = (const void *)layout_word(type, 344);
+    *length = tuple ? (Py_ssize_t)layout_word(tuple, 16) : 0;
+    return tuple ? (PyTypeObject *const *)((const char *)tuple + 24) : NULL;
+}
+
+int32_t layout_references(const PyObject *object)
+{
+    /* From 3.12 on an object that is never freed has its lower half filled with ones. */
+    uintptr_t count = layout_word(object, 0);
+    if (minor >= 12 && (int32_t)count < 0)
+        return INT32_MAX;
+    return count > INT32_MAX / 2 ? INT32_MAX : (int32_t)count;
+}
+
+static Py_ssize_t size_of_var(const PyObject *object)
+{
+    Py_ssize_t size = (Py_ssize_t)layout_word(object, 16);
+    return size < 0 ? -size : size;
+}
+
+static uint64_t int_size(const PyObject *object)
+{
+    uint64_t digits = minor >= 12 ? layout_word(object, 16) >> 3 : (uint64_t)size_of_var(object);
+    return 24 + 4 * (digits ? digits : 1);
+}
+
+static uint64_t str_size(const PyObject *object, Py_ssize_t basicsize)
+{
+    uint64_t ascii = minor >= 12 ? 40 : 48, compact = minor >= 12 ? 56 : 72;
+    uint32_t state = (uint32_t)layout_word(object, 32);
+    uint32_t kind = state >> 2 & 7, is_compact = state >> 5 & 1, is_ascii = state >> 6 & 1;
+    uint64_t length = layout_word(object, 16), total;
+    if (is_compact && is_ascii)
+        return ascii + length + 1;
+    total = is_compact ? compact + (length + 1) * kind : (uint64_t)basicsize + (length + 1) * kind;
+    if (layout_word(object, (ptrdiff_t)(ascii + 8)) && !is_ascii)
+        total += layout_word(object, (ptrdiff_t)ascii) + 1; /* its UTF-8 form is kept as well */
+    return total;
+}
+
+static uint64_t keys_size(const char *keys)
+{
+    if (minor == 10) {
+        uint64_t size = layout_word(keys, 8), usable = (size << 1) / 3;
+        uint64_t index = size <= 0xff ? 1 : size <= 0xffff ? 2 : size <= 0xffffffff ? 4 : 8;
+        return 40 + size * index + usable * 24;
+    }
+    uint64_t usable = (UINT64_C(2) << (uint8_t)keys[8]) / 3;
+    return 32 + (UINT64_C(1) << (uint8_t)keys[9]) + usable * (keys[10] == 0 ? 24 : 16);
+}
+
+static uint64_t shared_values(const char *keys)
+{
+    if (minor == 10)
+        return ((layout_word(keys, 8) << 1) / 3) * 8;
+    return (layout_word(keys, 16) + layout_word(keys, 24)) * 8;
+}
+
+static uint64_t dict_size(const PyObject *object)
+{
+    const char *keys = (const char *)layout_word(object, 32);
+    uint64_t total = 0;
+    if (layout_word(object, 40))
+        total += shared_values(keys);
+    if (layout_word(keys, 0) == 1)
+        total += keys_size(keys);
+    return total;
+}
+
+static uint64_t deque_blocks(const PyObject *object)
+{
+    return (layout_word(object, 40) + (uint64_t)size_of_var(object) + DEQUE_LENGTH - 1) /
+           DEQUE_LENGTH;
+}
+
+static uint64_t bytesio_size(const PyObject *object)
+{
+    const void *buffer = (const void *)layout_word(object, 16);
+    return buffer && layout_word(buffer, 0) == 1 ? 33 + layout_word(buffer, 16) : 0;
+}
+
+/* Attributes that are kept without a dict, in a block of their own or behind the object. */
+static uint64_t values_size(const Kind *kind, const PyObject *object, const void **block)
+{
+    *block = NULL;
+    if (minor < 11 || !(kind->features & MANAGED_DICT))
+        return 0;
+    if (minor >= 13) {
+        if (!(kind->features & INLINE))
+            return 0;
+        uint64_t capacity = *((const uint8_t *)object + kind->basicsize);
+        return ((capacity + 7) & ~UINT64_C(7)) + (capacity + 1) * 8;
+    }
+    uintptr_t values = layout_word(object, minor == 11 ? -32 : -24);
+    if (minor == 12) {
+        if (!(values & 1))
+            return 0;
+        values -= 1;
+    }
+    const char *keys =
+        (const char *)layout_word(kind->type, minor == 11 ? CACHED_KEYS_310 : CACHED_KEYS_312);
+    if (!values || !keys)
+        return 0;
+    uint64_t slots = shared_values(keys), prefix = ((const uint8_t *)values)[-1];
+    *block = (const char *)values - prefix;
+    return prefix + slots;
+}
+
+static uint64_t beside(const Kind *kind, const PyObject *object)
+{
+    switch (kind->sizer) {
+    case SIZE_LIST:
+        return layout_word(object, 32) * 8;
+    case SIZE_DICT:
+        return dict_size(object);
+    case SIZE_ORDERED:
+        return dict_size(object) + layout_word(object, 16) * (ORDERED_NODE + 8);
+    case SIZE_SET:
+        return layout_word(object, 40) == (uintptr_t)object + 64
+                   ? 0
+                   : (layout_word(object, 32) + 1) * 16;
+    case SIZE_BYTEARRAY:
+        return layout_word(object, 24);
+    case SIZE_DEQUE:
+        return deque_blocks(object) * DEQUE_BLOCK;
+    case SIZE_ARRAY:
+        return layout_word(object, 32) *
+               (uint64_t) * (const int *)(layout_word(object, 40) + 4);
+    case SIZE_BYTESIO:
+        return bytesio_size(object);
+    case SIZE_STRINGIO:
+        return layout_word(object, 40) * 4;
+    default:
+        return 0;
+    }
+}
+
+uint64_t layout_size(const Kind *kind, const PyObject *object)
+{
+    const void *block;
+    if (kind->flags & KIND_FIXED)
+        return kind->fixed;
+    if (kind->sizer == SIZE_SHELL)
+        return SHELL;
+    if (kind->sizer == SIZE_INT)
+        return int_size(object);
+    if (kind->sizer == SIZE_STR)
+        return str_size(object, kind->basicsize);
+    uint64_t total = (uint64_t)kind->basicsize + kind->preheader;
+    if (kind->itemsize > 0 && kind->sizer == SIZE_PLAIN)
+        total += (uint64_t)size_of_var(object) * (uint64_t)kind->itemsize;
+    return total + beside(kind, object) + values_size(kind, object, &block);
+}
+
+void layout_blocks(const Kind *kind, const PyObject *object, layout_tell tell, void *arg)
+{
+    const void *block;
+    uint64_t bytes = values_size(kind, object, &block);
+    if (block)
+        tell(arg, block, bytes);
+    bytes = beside(kind, object);
+    if (!bytes)
+        return;
+    switch (kind->sizer) {
+    case SIZE_LIST:
+    case SIZE_ARRAY:
+        tell(arg, (const void *)layout_word(object, 24), bytes);
+        break;
+    case SIZE_DICT:
+        if (layout_word((const void *)layout_word(object, 32), 0) == 1)
+            tell(arg, (const void *)layout_word(object, 32), bytes);
+        break;
+    case SIZE_SET:
+        tell(arg, (const void *)layout_word(object, 40), bytes);
+        break;
+    case SIZE_BYTEARRAY:
+        tell(arg, (const void *)layout_word(object, 32), bytes);
+        break;
+    case SIZE_BYTESIO:
+    case SIZE_STRINGIO:
+        tell(arg, (const void *)layout_word(object, 16), bytes);
+        break;
+    default:
+        break; /* a deque's blocks are chained: they are left out */
+    }
+}

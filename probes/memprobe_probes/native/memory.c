@@ -1,0 +1,89 @@
+#define _GNU_SOURCE
+#include "memory.h"
+
+#include <sys/mman.h>
+
+static size_t in_use;
+static size_t bound = SIZE_MAX;
+
+static size_t whole_pages(size_t bytes)
+{
+    return (bytes + 4095) & ~(size_t)4095;
+}
+
+void *memory_map(size_t bytes)
+{
+    bytes = whole_pages(bytes);
+    if (bytes > bound || in_use > bound - bytes)
+        return NULL;
+    void *start = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (start == MAP_FAILED)
+        return NULL;
+    if (bytes >= (size_t)4 << 20)
+        madvise(start, bytes, MADV_HUGEPAGE); /* refused is fine */
+    in_use += bytes;
+    return start;
+}
+
+void *memory_remap(void *old, size_t old_bytes, size_t new_bytes)
+{
+    if (old == NULL)
+        return memory_map(new_bytes);
+    old_bytes = whole_pages(old_bytes);
+    new_bytes = whole_pages(new_bytes);
+    if (new_bytes > old_bytes && (new_bytes > bound || in_use > bound - (new_bytes - old_bytes)))
+        return NULL;
+    void *start = mremap(old, old_bytes, new_bytes, MREMAP_MAYMOVE);
+    if (start == MAP_FAILED)
+        return NULL;
+    if (new_bytes >= (size_t)4 << 20)
+        madvise(start, new_bytes, MADV_HUGEPAGE);
+    in_use += new_bytes - old_bytes;
+    return start;
+}
+
+void memory_unmap(void *start, size_t bytes)
+{
+    if (start == NULL)
+        return;
+    munmap(start, whole_pages(bytes));
+    in_use -= whole_pages(bytes);
+}
+
+size_t memory_in_use(void)
+{
+    return in_use;
+}
+
+void memory_bound(size_t bytes)
+{
+    bound = bytes;
+}
+
+int table_open(Table *table, size_t item, size_t room)
+{
+    table->used = 0;
+    table->item = item;
+    table->room = room;
+    table->rows = memory_map(room * item);
+    return table->rows == NULL ? -1 : 0;
+}
+
+int table_grow(Table *table, size_t room)
+{
+    size_t doubled = table->room * 2;
+    room = room > doubled ? room : doubled;
+    void *rows = memory_remap(table->rows, table->room * table->item, room * table->item);
+    if (rows == NULL)
+        return -1;
+    table->rows = rows;
+    table->room = room;
+    return 0;
+}
+
+void table_close(Table *table)
+{
+    memory_unmap(table->rows, table->room * table->item);
+    table->rows = NULL;
+    table->used = table->room = 0;
+}
