@@ -46,6 +46,9 @@ class AttachOptions:
     timeout: float = 30.0
     force: bool = False
     lease: float = 60.0
+    first_snapshot: str = "attach"  # reason of the one that a new probe begins with
+    last_snapshot: bool = True  # take one on leaving
+    peak_reset: bool = True  # start the kernel's own high-water mark anew at each cell
 
 
 def attach(
@@ -113,7 +116,7 @@ class Attachment:
         self._outside = OutsideSampler(pid)
         self._alive = AliveWatch(self.folder.alive)
         self._alive.start(pid)
-        self._interval = options.interval
+        self._options = options
         self._next_sample = 0.0
         self._renewal = folder.config["lease"] / RENEWALS
         self._next_lease = time.monotonic() + self._renewal
@@ -129,7 +132,7 @@ class Attachment:
         now = time.monotonic()
         if now >= self._next_sample:
             self._sample_outside()
-            self._next_sample = now + self._interval
+            self._next_sample = now + self._options.interval
         if now >= self._next_lease:
             self.folder.send("lease", timeout=1.0, client=self.client)
             self._next_lease = now + self._renewal
@@ -150,7 +153,8 @@ class Attachment:
         self._status = status
         heard = True
         if self.ended is None:
-            reply = self.ask("detach", client=self.client, timeout=LEAVE)
+            last = self._options.last_snapshot
+            reply = self.ask("detach", client=self.client, timeout=LEAVE, last_snapshot=last)
             heard = reply is not None
             self._last = reply is not None and reply.get("result", {}).get("left") == 0
             if self._last:
@@ -356,6 +360,7 @@ def _config(pid: int, options: AttachOptions) -> dict[str, Any]:
         "lease": options.lease,
         "thread": True,
         "limits": limits.effective(pid),
-        "peak_reset": True,
+        "peak_reset": options.peak_reset,
+        "first_snapshot": options.first_snapshot,
         "walker": walker_file.offered(),
     }

@@ -11,7 +11,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,27 @@ class SessionFolder:
             return _reply(replies, number, timeout, given_up) if self._tell(line) else None
         finally:
             os.close(replies)
+
+    @contextlib.contextmanager
+    def request(self, verb: str, **arguments: Any) -> Iterator[None]:
+        """Ask the probe while the block runs, also one without a thread, which looks now and then.
+
+        Its answer is what it records. A request that nobody has read ends with the block.
+        Raises TargetError where the probe is gone.
+        """
+        line = json.dumps({"id": "", "verb": verb, "args": arguments}).encode() + b"\n"
+        try:
+            # Read-write: what we wrote stays in the FIFO, whether or not somebody reads already.
+            control = os.open(self.control, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise TargetError(
+                "the probe has left", cause=f"{self.control}: {error.strerror}", remedy="try again"
+            ) from error
+        try:
+            os.write(control, line)
+            yield
+        finally:
+            os.close(control)
 
     def remove(self) -> None:
         """Delete the folder and what is in it."""
