@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    # The file's path, or {"path", "size", "sha256"}, or {"missing": why the host has none}.
+    # The file's path, or {"path", "sha256"}, or {"missing": why the host has none}.
     Where = str | dict[str, Any] | None
     Loaded = tuple[Any, None] | tuple[None, str]
 
@@ -56,8 +56,7 @@ def load(where: Where = None) -> Loaded:
 
 def described(path: str) -> dict[str, Any]:
     """Return what ``config["walker"]`` says of the file at ``path``. May raise OSError."""
-    content = _content(path)
-    return {"path": path, "size": len(content), "sha256": _digest(content)}
+    return {"path": path, "sha256": _digest(_content(path))}
 
 
 def _load(where: Where) -> Loaded:
@@ -113,8 +112,7 @@ def _named(where: dict[str, Any]) -> str:
         ) from None
     except PermissionError:
         raise Refused("may not be read by the user that this process runs as") from None
-    known = "sha256" not in where or where["sha256"] == _digest(content)
-    if not known or len(content) != where.get("size", len(content)):
+    if "sha256" in where and where["sha256"] != _digest(content):
         raise Refused("is another file for this process, as in a container; run memprobe there")
     _refuse_machine(path, content)
     return path

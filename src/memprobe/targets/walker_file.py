@@ -10,7 +10,7 @@ from memprobe_probes import native_walker
 
 
 def offered() -> dict[str, Any]:
-    """Return ``config["walker"]``: the file's path, size and hash, or why there is none.
+    """Return ``config["walker"]``: the file's path and hash, or why there is none.
 
     One file fits every CPython from 3.10 on this platform, so the target's may be another than
     ours. Where the target cannot see the file, it finds that out by itself and says so.
