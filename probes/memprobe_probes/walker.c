@@ -20,6 +20,7 @@
 #include "native/layout.h"
 #include "native/owners.h"
 #include "native/returned.h"
+#include "native/returned_python.h"
 
 enum { STATUS_WRITTEN = 0, STATUS_NO_MEMORY = 71, STATUS_NOT_WRITTEN = 74 };
 enum { STAKE = 1 << 20 };
@@ -465,6 +466,7 @@ static PyMethodDef methods[] = {
     {"here", walker_here, METH_O, "Walk in this process; return the answer."},
     {"spawn", walker_spawn, METH_VARARGS, "Walk in a copy of this process; return its pid."},
     {"wait", walker_wait, METH_VARARGS, "Return the status of a copy that ended, else None."},
+    RETURNED_METHOD,
     {NULL, NULL, 0, NULL},
 };
 
