@@ -23,23 +23,31 @@ def path_to(walk: Walk, node: int) -> tuple[list[dict[str, str]], list[str]]:
     while walk.parents[chain[-1]] >= 0 and len(chain) < 60:
         chain.append(walk.parents[chain[-1]])
     chain.reverse()
-    steps: list[dict[str, str]] = []
+    objects = [walk.objects[step] for step in chain]
     via: list[str] = []
-    for above, below in itertools.pairwise(chain):
-        child = walk.objects[below]
-        name = "buffer" if child is None else sizes.type_name(type(child))
-        edge = edge_name(walk.objects[above], child)
-        if steps and steps[-1]["edge"] in ("__dict__", "f_locals"):
-            dot = "." if steps.pop()["edge"] == "__dict__" else ""
-            edge = dot + _key_of(walk.objects[above], child)
-        steps.append({"edge": edge, "type": name})
-        if _raised_for(walk.objects[above], child) and "traceback" not in via:
-            via.append("traceback")
-    for step in chain:
-        kind = _VIA.get(type(walk.objects[step]))
+    if any(_raised_for(above, below) for above, below in itertools.pairwise(objects)):
+        via.append("traceback")
+    for one in objects:
+        kind = _VIA.get(type(one))
         if kind and kind not in via:
             via.append(kind)
-    return steps, via
+    return named_steps(objects), via
+
+
+def named_steps(objects: list[Any]) -> list[dict[str, str]]:
+    """Return the edge to each object after the first, and its type; None is native memory.
+
+    The dict of an object's attributes, or of a frame's locals, is no step of its own.
+    """
+    steps: list[dict[str, str]] = []
+    for above, below in itertools.pairwise(objects):
+        name = "buffer" if below is None else sizes.type_name(type(below))
+        edge = edge_name(above, below)
+        if steps and steps[-1]["edge"] in ("__dict__", "f_locals"):
+            dot = "." if steps.pop()["edge"] == "__dict__" else ""
+            edge = dot + _key_of(above, below)
+        steps.append({"edge": edge, "type": name})
+    return steps
 
 
 def _raised_for(above: Any, below: Any) -> bool:
@@ -68,6 +76,9 @@ def edge_name(above: Any, below: Any) -> str:
         if frames.is_locals_dict(above, below):
             return "f_locals"
         return frames.name_of_local(above, below) or "local"
+    frame = _frame_of(above)
+    if frame is not None:
+        return frames.name_of_local(frame, below) or "local"
     if cls is types.CellType:
         return "cell_contents"
     if cls is types.FunctionType:
@@ -79,6 +90,16 @@ def edge_name(above: Any, below: Any) -> str:
     if dict in sizes.mro(cls):
         return _attribute_name(above, below, "[key]")
     return _attribute_name(above, below)
+
+
+def _frame_of(obj: Any) -> types.FrameType | None:
+    """Return the frame in which a generator or coroutine waits: its locals are kept there."""
+    cls = type(obj)
+    if cls is types.GeneratorType:
+        return obj.gi_frame  # type: ignore[no-any-return]
+    if cls is types.CoroutineType:
+        return obj.cr_frame  # type: ignore[no-any-return]
+    return obj.ag_frame if cls is types.AsyncGeneratorType else None
 
 
 def _key_of(names: Any, value: Any) -> str:
@@ -109,4 +130,5 @@ def _attribute_name(above: Any, below: Any, unknown: str = "·") -> str:
 _BUILT_IN_EDGES: dict[type, tuple[str, ...]] = {
     BaseException: ("__traceback__", "__cause__", "__context__", "args"),
     types.TracebackType: ("tb_next", "tb_frame"),
+    types.MethodType: ("__self__", "__func__"),
 }
