@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -18,6 +18,7 @@ from memprobe.reporters import FORMATS
 if TYPE_CHECKING:
     from memprobe.config import Config
     from memprobe.recording.writer import RecordingWriter
+    from memprobe.targets.allocation_log import AllocationLog
     from memprobe.targets.notebook_run import NotebookRun
     from memprobe.targets.outcome import Outcome
     from memprobe.targets.script import ScriptRun
@@ -57,6 +58,14 @@ class TargetCommand(click.Command):
 @click.option(
     "--max-pause", metavar="SECONDS", help="Longest stop for a snapshot.  [default: 0.25]"
 )
+@click.option("--memray", is_flag=True, help="Record allocations too: where was it allocated?")
+@click.option("--memray-native", is_flag=True, help="The same, with native stacks.")
+@click.option(
+    "--tracemalloc",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Trace allocations with N frames each: where was it allocated?",
+)
 @click.option("--check", is_flag=True, help="Exit with 1 if something was found, 5 if unmeasured.")
 @rule_options
 @click.option("--output-format", type=click.Choice(FORMATS), default="text", show_default=True)
@@ -67,6 +76,9 @@ def command(
     force: bool,
     interval: str | None,
     max_pause: str | None,
+    memray: bool,
+    memray_native: bool,
+    tracemalloc: int | None,
     check: bool,
     select: str | None,
     ignore: str | None,
@@ -85,32 +97,83 @@ def command(
 
     settings = config.load(interval=interval, max_pause=max_pause, select=select, ignore=ignore)
     known = known_before(settings, baseline)
-    outcome = _run(target, output, force, settings)
+    tracing = _tracing(memray, memray_native, tracemalloc)
+    outcome = _run(target, output, force, settings, tracing)
     _tell(outcome)
     # Without --check nothing that happens from here on may change the target's status.
     judged = partial(_judged, outcome, settings, known, output_format, quiet=quiet)
     return _report(outcome, judged, quiet=quiet, check=check)
 
 
-def _run(target: tuple[str, ...], output: str | None, force: bool, settings: Config) -> Outcome:
+class Tracing(NamedTuple):
+    """What else is to record where memory is allocated; it slows the target's allocations."""
+
+    memray: bool
+    native: bool
+    frames: int  # of tracemalloc, 0: not at all
+
+
+def _tracing(memray: bool, native: bool, frames: int | None) -> Tracing:
+    from memprobe.errors import UsageError
+
+    if (memray or native) and frames:
+        raise UsageError(
+            "--memray and --tracemalloc exclude each other",
+            cause="each would record the other's own memory, and slow it",
+            remedy="--memray sees every allocation; --tracemalloc N needs no second file",
+            docs="allocations.md",
+        )
+    return Tracing(memray or native, native, frames or 0)
+
+
+def _run(
+    target: tuple[str, ...], output: str | None, force: bool, settings: Config, tracing: Tracing
+) -> Outcome:
     from memprobe.targets import command as commands
     from memprobe.targets.script import ScriptRun
 
-    options = {
-        name: getattr(settings, name) for name in ("interval", "max_pause", "cap", "cpu_share")
-    }
+    names = ("interval", "max_pause", "cap", "cpu_share")
+    options = {name: getattr(settings, name) for name in names}
+    options["tracemalloc"] = tracing.frames
     if commands.is_notebook(target):
         from memprobe.targets.notebook_run import NotebookRun
 
         commands.check_readable(target[0])
         notebook = Path(target[0])
+        _require(tracing, ())
         writer, final = _recording(output, notebook.name, force)
         return _started(
-            writer, lambda: NotebookRun(notebook, writer, len(target) - 1, options), final
-        )
+            writer, _log_maker(tracing, writer, force), final,
+            lambda log: NotebookRun(notebook, writer, len(target) - 1, options, log),
+        )  # fmt: skip
     planned = commands.resolve(target)
+    _require(tracing, planned.line)
     writer, final = _recording(output, planned.program, force)
-    return _started(writer, lambda: ScriptRun(planned, writer, options), final)
+    return _started(
+        writer, _log_maker(tracing, writer, force), final,
+        lambda log: ScriptRun(planned, writer, options, log=log),
+    )  # fmt: skip
+
+
+def _require(tracing: Tracing, line: tuple[str, ...]) -> None:
+    """Say before anything runs that memray is missing where it is needed."""
+    if tracing.memray:
+        from memprobe.targets.allocation_log import require_memray
+
+        require_memray(line)
+
+
+def _log_maker(
+    tracing: Tracing, writer: RecordingWriter, force: bool
+) -> Callable[[], AllocationLog | None]:
+    def make() -> AllocationLog | None:
+        if not tracing.memray:
+            return None
+        from memprobe.targets.allocation_log import AllocationLog
+
+        return AllocationLog.create(writer.path, native=tracing.native, force=force)
+
+    return make
 
 
 def _recording(
@@ -127,14 +190,19 @@ def _recording(
 
 
 def _started(
-    writer: RecordingWriter, make: Callable[[], ScriptRun | NotebookRun], final: Path | None
-) -> Outcome:
+    writer: RecordingWriter, make_log: Callable[[], AllocationLog | None], final: Path | None,
+    make: Callable[[AllocationLog | None], ScriptRun | NotebookRun],
+) -> Outcome:  # fmt: skip
     from memprobe.errors import MemprobeError
 
+    log: AllocationLog | None = None
     try:
-        return make().run(final)
+        log = make_log()
+        return make(log).run(final)
     except (MemprobeError, KeyboardInterrupt):  # nothing was run
         writer.discard()
+        if log is not None:
+            log.discard()
         raise
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from memprobe.recording.lines import familiar, understood
@@ -16,10 +17,15 @@ class Drain:
     """Follows a spool that may not exist yet and that another process appends to.
 
     With ``hold_end`` the probe's own ``end`` record is kept back in ``held``: the host knows the
-    exit status and the true peak, and writes one complete ``end`` in its place.
+    exit status and the true peak, and writes one complete ``end`` in its place. ``watch`` is
+    called with every record.
     """
 
-    def __init__(self, spool: Path, writer: RecordingWriter, *, hold_end: bool = False) -> None:
+    def __init__(
+        self, spool: Path, writer: RecordingWriter, *, hold_end: bool = False,
+        watch: Callable[[Record], None] | None = None,
+    ) -> None:  # fmt: skip
+        self._watch = watch
         self.held: End | None = None
         self.lines = 0
         self._spool = spool
@@ -59,6 +65,8 @@ class Drain:
     def _copy(self, line: bytes) -> Record | None:
         record = familiar(line) or understood(line)
         self.lines += 1
+        if self._watch is not None and record is not None:
+            self._watch(record)
         if self._hold_end and isinstance(record, End):
             self.held = record
         else:

@@ -162,6 +162,7 @@ class Holder(Struct, kw_only=True):
     line: int | None = None
     cache: Cache | None = None
     since: int | None = None  # cell that had begun when it was first seen waiting where it waits
+    due: float | None = None  # of a callback: seconds until it is called, at most
     parts: dict[str, int] = field(default_factory=dict)  # container inside it → its own bytes
     strings: Strings | None = None
 
@@ -202,7 +203,7 @@ class Group(Struct, kw_only=True):
     returned: int | None = None  # bytes that go back to the system, after a trim
     returned_untrimmed: int | None = None  # the same without one
     sites: list[Site] = field(default_factory=list)  # where the largest objects were allocated
-    places: list[Place] = field(default_factory=list)  # where some of it lies, for an allocation log
+    places: list[Place] = field(default_factory=list)  # where some of it lies, for a log
 
 
 class TypeCount(Struct, kw_only=True):
@@ -227,6 +228,8 @@ class Cycles(Struct, kw_only=True):
     objects: int
     types: list[TypeCount] = field(default_factory=list)  # the largest
     enabled: bool = True  # gc.isenabled()
+    idle: bool = False  # switched off, or out of reach of its thresholds
+    thresholds: list[int] = field(default_factory=list)  # gc.get_threshold()
     frozen: int = 0  # gc.get_freeze_count()
     saved: int | None = None  # bytes that only gc.garbage keeps
 
@@ -308,6 +311,8 @@ class Allocations(Struct, kw_only=True, tag_field="kind", tag="allocations"):
     groups: list[GroupSites] = field(default_factory=list)
     held_bytes: int | None = None  # allocated while it was written, and not freed
     held: list[Site] = field(default_factory=list)  # where: the largest
+    mapped_bytes: int | None = None  # address space taken besides, used or not
+    mapped: list[Site] = field(default_factory=list)  # where: the largest
 
 
 class Event(Struct, kw_only=True, tag_field="kind", tag="event"):

@@ -11,7 +11,7 @@ import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from memprobe.errors import TargetError
 from memprobe.recording.drain import Drain
@@ -24,6 +24,9 @@ from memprobe.targets.outside import OutsideSampler
 from memprobe.targets.payload import ANSWER, request_source
 from memprobe.targets.session import SessionFolder
 from memprobe_probes import limits
+
+if TYPE_CHECKING:
+    from memprobe.targets.allocation_log import AllocationLog
 
 SLICE = 0.1  # seconds between two looks at whether somebody pressed Ctrl-C
 RENEWALS = 4  # per lease: three may get lost
@@ -49,6 +52,8 @@ class AttachOptions:
     first_snapshot: str = "attach"  # reason of the one that a new probe begins with
     last_snapshot: bool = True  # take one on leaving
     peak_reset: bool = True  # start the kernel's own high-water mark anew at each cell
+    log: AllocationLog | None = None  # the kernel records its allocations too
+    tracemalloc: int = 0  # frames that tracemalloc is started with
 
 
 def attach(
@@ -112,7 +117,9 @@ class Attachment:
         self._interrupts = interrupts
         self.patience = 1  # with more signals than these we no longer wait for the probe
         self.folder = SessionFolder(Path(answer["folder"]), folder.config)
-        self._drain = Drain(Path(answer["spool"]), writer, hold_end=True)
+        self._log = options.log
+        watch = self._log.see if self._log else None
+        self._drain = Drain(Path(answer["spool"]), writer, hold_end=True, watch=watch)
         self._outside = OutsideSampler(pid)
         self._alive = AliveWatch(self.folder.alive)
         self._alive.start(pid)
@@ -204,6 +211,8 @@ class Attachment:
             peak=held.peak if held is not None else None,
             cpu=held.cpu if held is not None else None,
         )
+        if self._log is not None:
+            self.writer.write(self._log.read())
         self.writer.write(self.ended)
 
     def _wait_until_gone(self) -> None:
@@ -362,5 +371,7 @@ def _config(pid: int, options: AttachOptions) -> dict[str, Any]:
         "limits": limits.effective(pid),
         "peak_reset": options.peak_reset,
         "first_snapshot": options.first_snapshot,
+        "memray": options.log.config if options.log else None,
+        "tracemalloc": options.tracemalloc,
         "walker": walker_file.offered(),
     }

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from memprobe.errors import TargetError
 from memprobe.recording.naming import free
@@ -24,6 +24,9 @@ from memprobe.recording.writer import RecordingWriter
 from memprobe.targets.interrupts import Interrupts
 from memprobe.targets.kernel import Attachment, AttachOptions, attach
 from memprobe.targets.outcome import Outcome
+
+if TYPE_CHECKING:
+    from memprobe.targets.allocation_log import AllocationLog
 
 START = 60.0  # seconds a kernel may take to start
 LAST_SNAPSHOT = 60.0  # seconds the snapshot at the end may take
@@ -45,15 +48,18 @@ class NotebookRun:
     """One recorded run of a notebook, stopped at the first cell that fails."""
 
     def __init__(
-        self, notebook: Path, writer: RecordingWriter, arguments: int, options: dict[str, Any]
-    ) -> None:
+        self, notebook: Path, writer: RecordingWriter, arguments: int, options: dict[str, Any],
+        log: AllocationLog | None = None,
+    ) -> None:  # fmt: skip
         """``writer`` has proved that the recording can be written; the kernel's host replaces it.
+        ``log``: the kernel records its allocations too.
 
         Raises ``TargetError`` for a file that is no notebook, takes arguments, or is not Python.
         """
         self._notebook = notebook
         self._writer = writer
         self._options = options
+        self._log = log
         if arguments:
             raise _refused(notebook, "a notebook takes no arguments", "leave them out")
         self._cells = code_cells(notebook)
@@ -100,10 +106,13 @@ class NotebookRun:
         path = free(Path(str(final_path).format(pid=pid))) if final_path else self._writer.path
         if final_path:
             self._writer.rename(path)
+        if self._log is not None:
+            self._log.follow(path)
         options = AttachOptions(
             output=path,
             program=self._notebook.name,
             **self._options,
+            log=self._log,
             force=True,
         )
         file = Path(self._manager.connection_file)
@@ -213,6 +222,8 @@ class NotebookRun:
     def _leave(self, attachment: Attachment) -> None:
         attachment.patience = self._interrupts.count  # one more, and we wait no longer
         if self._manager.is_alive():
+            if self._log is not None:
+                self._log.ended(attachment.ask("end-log", timeout=LAST_SNAPSHOT))
             attachment.ask("snapshot", timeout=LAST_SNAPSHOT)
             attachment.detach(self._status)
             return

@@ -12,7 +12,7 @@ import os
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import memprobe
 import memprobe_probes
@@ -29,6 +29,9 @@ from memprobe.targets.session import SessionFolder
 from memprobe.targets.signals import ChildSignals, Stopped
 from memprobe_probes import limits
 
+if TYPE_CHECKING:
+    from memprobe.targets.allocation_log import AllocationLog
+
 VARIABLE = "_MEMPROBE_SESSION"
 LAUNCH = Path(memprobe_probes.__file__).parent / "launch"
 FIRST_LOOK = 0.2  # seconds until the first reading, so that short programs have one too
@@ -41,15 +44,16 @@ class ScriptRun:
 
     def __init__(
         self, command: Command, writer: RecordingWriter, options: dict[str, Any],
-        streams: dict[str, Any] | None = None,
+        streams: dict[str, Any] | None = None, log: AllocationLog | None = None,
     ) -> None:  # fmt: skip
         """``options`` overrides keys of the session's config (interval, max_pause, cap …).
 
         ``streams`` is given to ``subprocess.Popen`` where the child's working directory or
-        standard streams are not to be ours.
+        standard streams are not to be ours. ``log``: the target records its allocations too.
         """
         self._command = command
         self._streams = streams or {}
+        self._log = log
         self._spawned = 0
         self._own_start = 0.0  # seconds that the probe's own start took in the child
         self._started_up = False
@@ -58,6 +62,7 @@ class ScriptRun:
         self._session = SessionFolder.create(
             {
                 **options,
+                "memray": log.config if log else None,
                 "context": "script",
                 "method": "run",
                 "program": command.program,
@@ -65,7 +70,8 @@ class ScriptRun:
                 "limits": own_limits,
             }
         )
-        self._drain = Drain(self._session.spool, writer, hold_end=True)
+        watch = log.see if log else None
+        self._drain = Drain(self._session.spool, writer, hold_end=True, watch=watch)
         self._alive = AliveWatch(self._session.alive)
         self._limits = own_limits
         self._start = time.time()
@@ -209,6 +215,9 @@ class ScriptRun:
         if self._alive.left == "closed":
             detail = "the program closed descriptors that it had not opened"
             self._write(Event(t=time.monotonic_ns(), event="probe-lost", detail=detail))
+        if self._log is not None:
+            self._log.follow(self._writer.path)
+            self._write(self._log.read())
         if not self._ended:
             if self._alive.left == "exec":
                 self._leave_by_exec()

@@ -33,6 +33,8 @@ DEFAULTS: dict[str, Any] = {
     "limits": None,
     "peak_reset": False,
     "steps": None,
+    "memray": None,
+    "tracemalloc": 0,
 }
 SLICE = 0.1  # seconds between two looks at whether anybody still waits for a reply
 FIFOS = ("control", "replies", "alive")
