@@ -172,13 +172,14 @@ def _start_of_this_program() -> bytes:
 
 def _module(path: str) -> Any:
     """Return a new module object made from the file at ``path``."""
-    from _frozen_importlib import ModuleSpec
-    from _frozen_importlib_external import ExtensionFileLoader
+    from _frozen_importlib import module_from_spec
+    from _frozen_importlib_external import ExtensionFileLoader, spec_from_file_location
 
     path = _unused_name(os.path.realpath(path))
     loader = ExtensionFileLoader(NAME, path)
-    spec = ModuleSpec(NAME, loader, origin=path)
-    module = loader.create_module(spec)
+    spec = spec_from_file_location(NAME, path, loader=loader)
+    assert spec is not None
+    module = module_from_spec(spec)
     loader.exec_module(module)
     return module
 

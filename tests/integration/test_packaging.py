@@ -61,26 +61,6 @@ def python(request: pytest.FixtureRequest) -> str:
     return found
 
 
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what a build needs, so that building leaves nothing in the repository."""
-    copy = tmp_path_factory.mktemp("tree")
-    litter = shutil.ignore_patterns("*.egg-info", "__pycache__")
-    for name in ("src", "probes", "docs"):
-        shutil.copytree(ROOT / name, copy / name, ignore=litter)
-    for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, copy / name)
-    return copy
-
-
-@pytest.fixture(scope="module")
-def wheel(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", str(out), str(tree))
-    (built,) = out.glob("*.whl")
-    return built
-
-
 def run(*command: str, cwd: Path | None = None) -> str:
     environ = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
     done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environ)
