@@ -41,13 +41,18 @@ class Holding(Struct, kw_only=True):
 
 
 class Reclaim(Struct, kw_only=True):
-    """What comes back when all holders are cut; ``low`` to ``high`` is the honest range."""
+    """What comes back when all holders are cut; ``low`` to ``high`` is the honest range.
+
+    ``simulated``: ``bytes`` go back to the system, the last of them after a ``malloc_trim``;
+    without one ``at_once`` do.
+    """
 
     bytes: int
     low: int
     high: int
     where: Where = "driver-python"
     basis: Basis = "estimate"
+    at_once: int | None = None  # None: not simulated
 
 
 class Created(Struct, kw_only=True):

@@ -200,7 +200,8 @@ def test_json_has_the_fields_of_the_contract() -> None:
         "created last_used growth path why fix release also fingerprint"
     )
     assert set(fields.split()) <= set(document["findings"][0])
-    assert {"bytes", "low", "high", "where", "basis"} == set(document["findings"][0]["reclaim"])
+    reclaim = {"bytes", "low", "high", "where", "basis", "at_once"}
+    assert reclaim == set(document["findings"][0]["reclaim"])
     assert {"type", "edge"} <= set(document["findings"][0]["path"][0])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from memprobe.analysis.evidence import NAMESPACE, OUTPUT, TRACEBACK, Evidence, held_object
 from memprobe.analysis.retention import Bundle
+from memprobe.analysis.returned import reclaim
 from memprobe.findings import (
     Created,
     Finding,
@@ -11,7 +12,6 @@ from memprobe.findings import (
     Holding,
     LastUse,
     PathStep,
-    Reclaim,
     Status,
     fingerprint,
 )
@@ -78,7 +78,7 @@ def finding(
         holders=[Holding(root=holder.root, expr=holder.expr) for holder in holders],
         exclusive_bytes=bundle.exclusive,
         shared_bytes=bundle.shared,
-        reclaim=Reclaim(bytes=bundle.exclusive, low=bundle.low, high=bundle.high),
+        reclaim=reclaim(bundle),
         created=created(evidence, first),
         last_used=last_use(evidence, first),
         path=path,

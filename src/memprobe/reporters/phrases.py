@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 
 from memprobe.findings import (
     Created,
@@ -49,6 +50,7 @@ ENDINGS = {
 
 
 SIGKILL = 9
+WORTH_TELLING = 0.02  # of the bytes: less that the allocator keeps is not told
 
 
 def headline(report: Report) -> str:
@@ -156,13 +158,35 @@ def holders(finding: Finding) -> list[str]:
 
 
 def gives(finding: Finding) -> str:
-    """Return ``1.9 GiB back (estimate, 1.8 to 2.0 GiB)``."""
+    """Return ``1.9 GiB back (estimate, 1.8 to 2.0 GiB)``, and what the allocator keeps of it."""
     reclaim = finding.reclaim
     basis: str = reclaim.basis
-    if reclaim.low != reclaim.high:
+    if size(reclaim.low) != size(reclaim.high):
         basis += f", {size_range(reclaim.low, reclaim.high)}"
     where = "" if reclaim.where == "driver-python" else f" on {reclaim.where}"
-    return f"{size(reclaim.bytes)} back{where} ({basis})"
+    text = f"{size(reclaim.bytes)} back{where} ({basis})"
+    return "; ".join([text, *_kept_by_allocator(finding)])
+
+
+def _kept_by_allocator(finding: Finding) -> Iterator[str]:
+    """Yield what is freed but does not go back to the system, at once or at all."""
+    reclaim = finding.reclaim
+    if reclaim.at_once is None:
+        return
+    later = reclaim.bytes - reclaim.at_once
+    never = finding.exclusive_bytes - reclaim.bytes
+    if _matters(later, reclaim.bytes):
+        kept = f"the allocator keeps {size(later)} until malloc_trim"
+        yield f"{size(reclaim.at_once)} at once, {kept}"
+    if _matters(never, finding.exclusive_bytes):
+        yield (
+            f"{size(finding.exclusive_bytes)} are freed, of which {size(never)} stay with the "
+            "allocator for new objects"
+        )
+
+
+def _matters(part: int, whole: int) -> bool:
+    return part > max(whole * WORTH_TELLING, 1 << 20)
 
 
 def ending(recording: RecordingSummary) -> str:
