@@ -24,6 +24,11 @@ def path_to(walk: Walk, node: int) -> tuple[list[dict[str, str]], list[str]]:
         chain.append(walk.parents[chain[-1]])
     chain.reverse()
     objects = [walk.objects[step] for step in chain]
+    return named_steps(objects), kinds_on_the_way(objects)
+
+
+def kinds_on_the_way(objects: list[Any]) -> list[str]:
+    """Return the kinds of holder among the objects of a path: traceback, frame, closure."""
     via: list[str] = []
     if any(_raised_for(above, below) for above, below in itertools.pairwise(objects)):
         via.append("traceback")
@@ -31,23 +36,30 @@ def path_to(walk: Walk, node: int) -> tuple[list[dict[str, str]], list[str]]:
         kind = _VIA.get(type(one))
         if kind and kind not in via:
             via.append(kind)
-    return named_steps(objects), via
+    return via
 
 
 def named_steps(objects: list[Any]) -> list[dict[str, str]]:
-    """Return the edge to each object after the first, and its type; None is native memory.
+    """Return the steps from the first of ``objects`` to the last; None is native memory."""
+    return [
+        {"edge": edge, "type": "buffer" if below is None else sizes.type_name(type(below))}
+        for edge, below in named_edges(objects)
+    ]
+
+
+def named_edges(objects: list[Any]) -> list[tuple[str, Any]]:
+    """Return each edge between ``objects`` with what it leads to.
 
     The dict of an object's attributes, or of a frame's locals, is no step of its own.
     """
-    steps: list[dict[str, str]] = []
+    found: list[tuple[str, Any]] = []
     for above, below in itertools.pairwise(objects):
-        name = "buffer" if below is None else sizes.type_name(type(below))
         edge = edge_name(above, below)
-        if steps and steps[-1]["edge"] in ("__dict__", "f_locals"):
-            dot = "." if steps.pop()["edge"] == "__dict__" else ""
-            edge = dot + _key_of(above, below)
-        steps.append({"edge": edge, "type": name})
-    return steps
+        if found and found[-1][0] in ("__dict__", "f_locals"):
+            dot = "." if found.pop()[0] == "__dict__" else ""
+            edge = dot + key_of(above, below)
+        found.append((edge, below))
+    return found
 
 
 def _raised_for(above: Any, below: Any) -> bool:
@@ -102,7 +114,7 @@ def _frame_of(obj: Any) -> types.FrameType | None:
     return obj.ag_frame if cls is types.AsyncGeneratorType else None
 
 
-def _key_of(names: Any, value: Any) -> str:
+def key_of(names: Any, value: Any) -> str:
     """Return the name of an attribute or local: ``names`` is the dict that an object keeps."""
     for name, held in dict.items(names):
         if held is value and type(name) is str:
