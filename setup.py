@@ -31,7 +31,7 @@ def walker() -> list[Extension]:
     extension = Extension(
         "memprobe_probes.walker",
         sources=[str(PROBES / "walker.c"), *sorted(map(str, PROBES.glob("native/*.c")))],
-        depends=sorted(map(str, PROBES.glob("native/*.h"))),
+        depends=["setup.py", *sorted(map(str, PROBES.glob("native/*.h")))],
         define_macros=[("Py_LIMITED_API", hex(LIMITED_API))],
         # No debug information: it is four times the code, and tells the folders of this machine.
         extra_compile_args=["-std=c11", "-O2", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra"],
