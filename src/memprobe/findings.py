@@ -65,6 +65,29 @@ class Created(Struct, kw_only=True):
     source: Literal["hook", "history", "allocation"] = "hook"
 
 
+class AllocationSite(Struct, kw_only=True):
+    """A line at which memory was allocated that is still held, and how much."""
+
+    file: str
+    line: int
+    cell: int | None = None  # execution count, where the file is a notebook's cell
+    function: str | None = None
+    within: str | None = None  # the library call on that line: pandas read_csv
+    bytes: int | None = None
+    certain: bool = True  # False: where the pages were taken that the objects lie in
+    native: list[str] = field(default_factory=list)  # native functions, innermost first
+
+
+class HeldAllocations(Struct, kw_only=True):
+    """What was allocated while allocations were logged, and not freed."""
+
+    source: str  # memray
+    bytes: int
+    sites: list[AllocationSite] = field(default_factory=list)
+    mapped_bytes: int = 0  # address space taken besides, used or not
+    mapped: list[AllocationSite] = field(default_factory=list)
+
+
 class LastUse(Struct, kw_only=True):
     """The last cell that used the object, and how long before the end of the recording."""
 
@@ -109,6 +132,7 @@ class Finding(Struct, kw_only=True):
     release: bool = False
     also: list[str] = field(default_factory=list)
     fingerprint: str = ""
+    allocated: list[AllocationSite] = field(default_factory=list)  # where, most bytes first
 
     @property
     def fails(self) -> bool:
@@ -148,6 +172,10 @@ class Overhead(Struct, kw_only=True):
     bytes: int | None = None
     pauses_ms: list[float] = field(default_factory=list)
     exit_ms: float | None = None  # the snapshot at exit, when nobody waits for it any more
+    log: str | None = None  # who logged every allocation beside us, which slows them: memray
+    log_bytes: int | None = None
+    logged: int | None = None  # allocations
+    traced_frames: int | None = None  # of tracemalloc, which slows allocations too
     engine: Literal["native", "fallback"] | None = None  # that took the last snapshot
     engine_note: str | None = None  # why not the native one, or what failed in it
 
@@ -217,6 +245,7 @@ class Report(Struct, kw_only=True):
     overhead: Overhead = field(default_factory=Overhead)
     holders: list[HolderRow] = field(default_factory=list)
     known: list[str] = field(default_factory=list)  # fingerprints left out: in the baseline
+    allocations: HeldAllocations | None = None  # None: nobody logged them
     rules: dict[str, str] = field(default_factory=dict)  # code → name of the rules that were run
 
     @property

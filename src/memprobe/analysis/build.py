@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from memprobe.analysis import allocations
 from memprobe.analysis.evidence import gather
 from memprobe.analysis.holders import holder_rows
 from memprobe.analysis.summary import overhead, summarise, taken
@@ -26,13 +27,16 @@ def report(recording: Recording, config: Config) -> Report:
         raise _nothing(recording)
     summary = summarise(recording)
     evidence = gather(recording, config)
+    findings = run(evidence)
+    allocations.add_sites(findings, recording, evidence.snapshot)
     return Report(
         recording=summary,
         account=_account(recording, summary),
-        findings=run(evidence),
+        findings=findings,
         holders=holder_rows(evidence),
         not_measured=not_measured(recording, summary),
         overhead=overhead(recording),
+        allocations=allocations.held(recording),
         rules={
             rule.code: rule.name
             for rule in chosen(DETECTORS, config.select, config.ignore)

@@ -151,6 +151,7 @@ def overhead(recording: Recording) -> Overhead:
     cpu = max((cost.cpu_ns for cost in costs), default=None)
     wall = wall_seconds(recording)
     last = taken(recording)[-1:]
+    log = recording.allocations
     return Overhead(
         engine=last[0].engine if last else None,
         engine_note=last[0].engine_note if last else None,
@@ -160,6 +161,10 @@ def overhead(recording: Recording) -> Overhead:
         pauses_ms=[_pause(snapshot) for snapshot in taken(recording) if snapshot.reason != "exit"],
         exit_ms=sum(_pause(snapshot) for snapshot in taken(recording) if snapshot.reason == "exit")
         or None,
+        log=log.source if log is not None else None,
+        log_bytes=log.file_bytes if log is not None else None,
+        logged=log.recorded if log is not None else None,
+        traced_frames=max((one.traced for one in recording.snapshots if one.traced), default=None),
     )
 
 

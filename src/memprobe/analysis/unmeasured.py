@@ -36,6 +36,7 @@ def not_measured(recording: Recording, summary: RecordingSummary) -> list[NotMea
         *_events(recording.events),
         *_cap(recording),
         *_rows(recording),
+        *_allocations(recording),
         *_spark(recording, summary),
         *_skipped_lines(summary),
     ]
@@ -117,6 +118,15 @@ def _rows(recording: Recording) -> Iterator[NotMeasured]:
         rows += jvm.unmeasured
     for row in rows:
         yield NotMeasured(what=row.what, why=row.why)
+
+
+def _allocations(recording: Recording) -> Iterator[NotMeasured]:
+    """Yield what a log of allocations was to say and does not."""
+    log = recording.allocations
+    if log is not None and log.failed is not None:
+        yield NotMeasured(what="where memory was allocated", why=log.failed)
+    elif log is not None and log.unjoined is not None:
+        yield NotMeasured(what="where each finding's memory was allocated", why=log.unjoined)
 
 
 def _spark(recording: Recording, summary: RecordingSummary) -> Iterator[NotMeasured]:

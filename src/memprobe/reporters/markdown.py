@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from memprobe.findings import Finding, HolderRow, Report
-from memprobe.reporters import phrases
+from memprobe.findings import Finding, HeldAllocations, HolderRow, Report
+from memprobe.reporters import allocations, phrases
 from memprobe.reporters.amounts import size
 from memprobe.reporters.chart import numbers
 from memprobe.reporters.printable import printable
@@ -31,6 +31,7 @@ def _lines(report: Report) -> Iterator[str]:
     for finding in report.findings:
         yield from _finding(finding, report)
     yield from _holders(report.holders)
+    yield from _allocations(report.allocations)
     yield ""
     yield f"Measuring cost {escaped(' · '.join(cost(report.overhead)))}."
     yield from _not_measured(report)
@@ -58,7 +59,9 @@ def _facts(finding: Finding) -> Iterator[tuple[str, str]]:
     yield "why", prose(finding.why)
     yield "fix", "; then ".join(map(typed, finding.fix.splitlines()))
     yield "gives", escaped(phrases.gives(finding))
-    yield "made in", escaped(phrases.place(finding.created))
+    if not allocations.tell_origin(finding):
+        yield "made in", escaped(phrases.place(finding.created))
+    yield "allocated at", escaped("; ".join(allocations.allocated(finding)))
     yield "last used", escaped(phrases.last_use(finding.last_used))
     yield "fingerprint", code(finding.fingerprint) if finding.fingerprint else ""
 
@@ -79,6 +82,18 @@ def _holders(rows: list[HolderRow]) -> Iterator[str]:
             escaped(phrases.last_use(row.last_used)) or "–",
         ]
         yield f"| {' | '.join(cells)} |"
+
+
+def _allocations(held: HeldAllocations | None) -> Iterator[str]:
+    if held is None:
+        return
+    yield ""
+    yield f"| {allocations.TITLE} | bytes |"
+    yield "|---|--:|"
+    for site in held.sites[: allocations.SHOWN]:
+        yield f"| {escaped(allocations.place(site))} | {size(site.bytes or 0)} |"
+    yield ""
+    yield f"{escaped(allocations.totals(held))}."
 
 
 def _not_measured(report: Report) -> Iterator[str]:

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from memprobe.findings import Finding, HolderRow, Overhead, Report
-from memprobe.reporters import chart, phrases
+from memprobe.reporters import allocations, chart, phrases
 from memprobe.reporters.amounts import counted, duration, percent, size
 from memprobe.reporters.cells import cells
 from memprobe.reporters.printable import printable
@@ -77,6 +77,7 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
     if report.holders:
         yield ""
         yield from _holders(report.holders, width)
+    yield from allocations.table(report.allocations)
     yield from cells(report.recording.cell_rows)
     yield ""
     yield from _cost(report.overhead, width)
@@ -135,7 +136,10 @@ def _rows(finding: Finding) -> Iterator[tuple[str, Text]]:
     for position, line in enumerate(finding.fix.splitlines()):
         yield "" if position else "fix", prose(line, "green")
     yield "gives", Text(phrases.gives(finding))
-    yield "made in", Text(phrases.place(finding.created))
+    if not allocations.tell_origin(finding):
+        yield "made in", Text(phrases.place(finding.created))
+    for position, place in enumerate(allocations.allocated(finding)):
+        yield "" if position else "allocated at", Text(place)
     yield "last used", Text(phrases.last_use(finding.last_used))
     yield "also", Text(", ".join(map(printable, finding.also)))
 
@@ -231,7 +235,7 @@ def cost(overhead: Overhead) -> list[str]:
         parts.append(f"{overhead.exit_ms:.0f} ms at exit")
     if overhead.engine is not None:
         parts.append(ENGINES[overhead.engine])
-    return parts
+    return parts + allocations.tracers(overhead)
 
 
 def _pauses(pauses: list[float]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from memprobe.recording.schema import Site
 
-DEEPEST = 60  # frames of a stack that are looked at, from the innermost on
+DEEPEST = 1000  # frames of a stack that are looked at: an import of a library has hundreds
 MOST_NATIVE = 6
 MOST_SITES = 8
 CERTAIN = 0.9  # a site is certain when so much of its bytes is
