@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 
-from . import bootstrap
+from . import bootstrap, notebook
 from .cell_magic import MeasuredCells
 from .cell_report import size
 
@@ -42,12 +42,16 @@ def unload(shell: Any) -> None:
 
 def _magic(line: str) -> None:
     """Say what the probe does, who holds what, the findings so far, or take the probe out."""
+    word, _, rest = line.strip().partition(" ")
+    if word == "graph":
+        _graph(rest.strip())
+        return
     verb = _VERBS.get(line.strip() or "status")
     print(USAGE if verb is None else verb())
 
 
 def _complete(shell: Any, event: Any) -> list[str]:
-    return list(_VERBS)
+    return [*_VERBS, "graph"]
 
 
 def _start() -> None:
@@ -89,6 +93,13 @@ def _snapshot() -> str:
     return _shown("--holders")
 
 
+def _graph(name: str) -> None:
+    """Show what keeps one live object."""
+    from . import graph_magic
+
+    graph_magic.show(notebook.running_shell(), name)
+
+
 def _shown(*options: str) -> str:
     probe = bootstrap.active()
     if probe is None:
@@ -122,4 +133,4 @@ def _width() -> int:
 
 
 _VERBS = {"status": _status, "report": _report, "snapshot": _snapshot, "stop": _drop_aloud}
-USAGE = "usage: %memprobe " + " | ".join(_VERBS)
+USAGE = "usage: %memprobe " + " | ".join([*_VERBS, "graph NAME"])

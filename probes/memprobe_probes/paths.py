@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import types
 
 from . import frames, sizes
@@ -129,7 +130,7 @@ def _attribute_name(above: Any, below: Any, unknown: str = "·") -> str:
     for name, value in (held or {}).items():
         if value is below and type(name) is str:
             return "." + name
-    slot = sizes.slot_named(above, below)
+    slot = "base" if _is_base(above, below) else sizes.slot_named(above, below)
     if slot:
         return "." + slot
     for owner in sizes.mro(type(above)):
@@ -137,6 +138,12 @@ def _attribute_name(above: Any, below: Any, unknown: str = "·") -> str:
             if vars(owner)[name].__get__(above) is below:
                 return "." + name
     return unknown
+
+
+def _is_base(above: Any, below: Any) -> bool:
+    """Whether ``above`` is an array that shows a part of ``below``."""
+    array = getattr(sys.modules.get("numpy"), "ndarray", None)
+    return array in sizes.mro(type(above)) and vars(array)["base"].__get__(above) is below
 
 
 _BUILT_IN_EDGES: dict[type, tuple[str, ...]] = {
