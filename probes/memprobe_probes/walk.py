@@ -9,6 +9,7 @@ reference count, so that strings and frames that elements share are not counted 
 from __future__ import annotations
 
 import gc
+import sys
 import time
 import types
 
@@ -47,7 +48,8 @@ _STOP_PACKAGES = frozenset(
 )  # fmt: skip
 # IPython's record of a failed cell hangs in the frames behind its own exception and refers to
 # that exception: were it not walked, the exception would seem to be held by something unnamed.
-_PASSED_THROUGH = frozenset({"ExecutionResult"})
+# A log record keeps what was to be logged, for as long as a handler keeps the record.
+_PASSED_THROUGH = frozenset({"ExecutionResult", "LogRecord"})
 _LEAVES = frozenset({int, float, complex, bool, str, bytes, bytearray, type(None), range})
 
 
@@ -266,14 +268,19 @@ class Kind:
             and sizes.type_name(cls).rpartition(".")[2] not in _PASSED_THROUGH
         )
         fixture = artists.fixture_bytes(cls)
+        self.fixture = fixture
         self.leaf = cls in _LEAVES or fixture is not None
         self.is_class = type in ancestry
         self.is_task = tasks.is_task(cls)
         self.may_wake = tasks.may_wake(cls)
         self.stop = self.stop or tasks.is_loop(cls)
         # A class is also referred to by descriptors of its own, at which the walk stops; a task
-        # by the future it waits for and by its loop, which cancelling takes back.
-        self.partly_met = self.is_class or self.is_task or artists.is_referred_to_by_fixtures(cls)
+        # by the future it waits for and by its loop, which cancelling takes back; a running thread
+        # by the frames at its own bottom.
+        self.partly_met = (
+            self.is_class or self.is_task or _is_thread(ancestry)
+            or artists.is_referred_to_by_fixtures(cls)
+        )  # fmt: skip
         self.adapter = None if self.leaf or self.stop else buffers.adapter_for(cls, check, note)
         self.plain = self.adapter is None and not (self.is_task or self.may_wake)
         self.is_array = self.adapter is not None and buffers.is_array(cls)
@@ -304,6 +311,10 @@ class Kind:
                 raise
             self._note(sizes.type_name(type(obj)))
             return NOTHING
+
+
+def _is_thread(ancestry: tuple[type, ...]) -> bool:
+    return getattr(sys.modules.get("threading"), "Thread", None) in ancestry
 
 
 def _array_shell_size(obj: Any) -> int:

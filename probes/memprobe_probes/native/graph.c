@@ -74,7 +74,8 @@ static uint32_t append(Graph *graph, const void *object, uint32_t kind, uint64_t
         return fail(graph, GRAPH_TOO_MANY);
     if (table_make_room(&graph->objects, 1) || table_make_room(&graph->kind_of, 1) ||
         table_make_room(&graph->sizes, 1) || table_make_room(&graph->parents, 1) ||
-        table_make_room(&graph->unmet, 1) || table_make_room(&graph->starts, 2))
+        table_make_room(&graph->unmet, 1) ||
+        (graph->starts.room < node + 3 && table_grow(&graph->starts, node + 3)))
         return fail(graph, GRAPH_NO_MEMORY);
     ((const void **)graph->objects.rows)[node] = object;
     ((uint32_t *)graph->kind_of.rows)[node] = kind;

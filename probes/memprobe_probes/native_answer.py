@@ -1,0 +1,99 @@
+"""The walker's answer, read back from its 64-bit words. Addresses in it are never followed."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+MAGIC = 0x31304B4C5757504D
+NONE = 2**64 - 1
+# Why a walk was not finished, by the walker's state.
+STATES = {
+    1: "there is no memory for its tables",
+    2: "it took longer than it may",
+    3: "there are more objects than its tables may hold",
+}
+
+
+class Incomplete(Exception):
+    """The walk did not come to its end: why."""
+
+
+class Group:
+    """Bytes of one set of holders, by number of root."""
+
+    __slots__ = ("bytes", "chain", "holders", "objects", "returned", "untrimmed")
+
+    def __init__(
+        self, holders: list[int], nbytes: int, objects: int, returned: int | None,
+        untrimmed: int | None, chain: list[tuple[int, int, int]],
+    ) -> None:  # fmt: skip
+        self.holders = holders
+        self.bytes = nbytes
+        self.objects = objects
+        self.returned = returned
+        self.untrimmed = untrimmed
+        self.chain = chain  # from a root to the largest object: (node, address, class's address)
+
+
+class Answer:
+    """Everything one walk found. Raises ``Incomplete`` where it did not end well."""
+
+    def __init__(self, content: bytes) -> None:
+        self._words = memoryview(content).cast("Q")
+        self._at = 0
+        if len(self._words) < 3 or self._next() != MAGIC:
+            raise Incomplete("its answer cannot be read")
+        state = self._next()
+        if state:
+            raise Incomplete(STATES.get(state, "it failed"))
+        self.objects, self.edges, self.nodes = self._take(3)
+        self.walk_ns, self.total_ns, self.memory = self._take(3)
+        known, cycle_bytes, cycle_objects = self._take(3)
+        self.cycles = (cycle_bytes, cycle_objects) if known else None
+        roots, self._set_words = self._take(2)
+        self.roots = [self._take(3) for _ in range(roots)]  # node, address, class's address
+        self.types = self._rows(3)  # class's address, count, bytes
+        self.cycle_types = self._rows(3)
+        self.groups = [self._group() for _ in range(self._next())]
+        self.views = self._rows(10)
+        self.buffers = self._rows(5)
+        self.missed = self._rows(2)
+        self.unknown = self._rows(1)
+        self.asked = [self._next() for _ in range(self._next())]
+
+    def _next(self) -> int:
+        self._at += 1
+        return self._words[self._at - 1]
+
+    def _take(self, count: int) -> list[int]:
+        self._at += count
+        return self._words[self._at - count : self._at].tolist()
+
+    def _rows(self, width: int) -> list[list[int]]:
+        return [self._take(width) for _ in range(self._next())]
+
+    def _group(self) -> Group:
+        bits = int.from_bytes(self._words[self._at : self._at + self._set_words], "little")
+        self._at += self._set_words
+        nbytes, objects, returned, untrimmed, steps = self._take(5)
+        chain = [(node, at, cls) for node, at, cls in (self._take(3) for _ in range(steps))]
+        return Group(
+            _positions(bits, len(self.roots)), nbytes, objects,
+            _known(returned), _known(untrimmed), chain,
+        )  # fmt: skip
+
+
+def _known(word: int) -> int | None:
+    return None if word == NONE else word
+
+
+def _positions(bits: int, most: int) -> list[int]:
+    """Return the bits that are set; the one after the last root stands for somebody unnamed."""
+    return [bit for bit in range(most + 1) if bits >> bit & 1]
+
+
+def signed(word: int) -> Any:
+    """Return a word as the signed number it stands for."""
+    return word - 2**64 if word >> 63 else word

@@ -1,0 +1,109 @@
+"""The copy of this process that walks: its answer, its end, and what to do when it does not come."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from .native_answer import Answer, Incomplete
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_GRACE = 1.0  # seconds after the copy should have ended itself
+_SHORTEST, _LONGEST = 0.001, 0.02  # seconds between two looks
+_ENDINGS = {71: "there is no memory for its tables", 74: "its answer could not be written"}
+
+
+class Child:
+    """One copy at work. ``seconds`` is what it gets before the kernel ends it."""
+
+    def __init__(self, walker: Any, request: tuple[Any, ...], seconds: int) -> None:
+        self._walker = walker
+        self._owner = os.getpid()
+        self._out = os.memfd_create("memprobe", os.MFD_CLOEXEC)
+        self._until = time.monotonic() + seconds + _GRACE
+        self._status: int | None = None
+        try:
+            self.pid = walker.spawn(request, self._out, self._out, seconds)
+        except BaseException:
+            self.close()
+            raise
+
+    def done(self) -> bool:
+        """Whether it has ended; past its time it is ended here."""
+        if self._status is not None:
+            return True
+        if os.getpid() != self._owner:
+            raise Incomplete("this is a fork of the process that asked")
+        try:
+            self._status = self._walker.wait(self.pid, False)
+        except ChildProcessError:
+            self._status = 0  # somebody else has waited for it: its answer may be there
+        if self._status is None and time.monotonic() > self._until:
+            self.kill()
+        return self._status is not None
+
+    def wait(self, seconds: float) -> bool:
+        """Wait up to so long for its end; return whether it has come."""
+        until, pause = time.monotonic() + seconds, _SHORTEST
+        while not self.done():
+            if time.monotonic() >= until:
+                return False
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST)
+        return True
+
+    def kill(self) -> None:
+        """End it, and wait for that."""
+        if self._status is None:
+            try:
+                os.kill(self.pid, signal.SIGKILL)
+                self._status = self._walker.wait(self.pid, True)
+            except OSError:
+                self._status = 0
+
+    def answer(self) -> Answer:
+        """Return what it found. Raises ``Incomplete``: why there is nothing."""
+        try:
+            _explain(self._status)
+            return Answer(_content(self._out))
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the answer; a copy that still works is ended."""
+        if getattr(self, "pid", 0) and os.getpid() == self._owner:
+            self.kill()
+        out, self._out = self._out, -1
+        if out >= 0:
+            os.close(out)
+
+
+def _content(descriptor: int) -> bytes:
+    size = os.fstat(descriptor).st_size
+    content = os.pread(descriptor, size, 0)
+    while len(content) < size:  # one call reads 2 GiB at most
+        more = os.pread(descriptor, size - len(content), len(content))
+        if not more:
+            break
+        content += more
+    return content
+
+
+def _explain(status: int | None) -> None:
+    """Raise ``Incomplete`` unless the copy ended well."""
+    if status is None:
+        raise Incomplete("it is not finished")
+    if os.WIFSIGNALED(status):
+        ended_by = os.WTERMSIG(status)
+        if ended_by == signal.SIGALRM:
+            raise Incomplete("it took longer than it may")
+        if ended_by == signal.SIGKILL:
+            raise Incomplete("it was killed, as for lack of memory")
+        raise Incomplete(f"it crashed (signal {ended_by})")
+    code = os.waitstatus_to_exitcode(status)
+    if code:
+        raise Incomplete(_ENDINGS.get(code, f"it ended with {code}"))

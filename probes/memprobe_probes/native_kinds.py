@@ -1,0 +1,174 @@
+"""What the native walker is told of each class: the decisions of ``walk.Kind`` as numbers.
+
+Decided once per class and process; a class is remembered by a weak reference only. Whether a
+class of the user's has been replaced by a later version is asked again for every snapshot.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+import weakref
+
+from . import numpy_arrays, sizes, tasks
+from .old_classes import outlived
+from .python_buffers import MANAGED_BUFFER
+from .walk import Kind
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+# The same numbers as in native/kinds.h.
+STOP, LEAF, FIXED, OPAQUE, ARRAY, WALKED, PARTLY_MET, TASK, WAKEUP, METHOD = (
+    1 << bit for bit in range(10)
+)
+CONTEXT, VIEW, KNOWN_BASE, CLASS, TRIVIAL, STOP_BELOW = (1 << bit for bit in range(10, 16))
+BYTES = 1 << 18
+
+PLAIN, INT, STR, LIST, DICT, SET, BYTEARRAY, DEQUE, ORDERED, ARRAYS, BYTESIO, STRINGIO, SHELL = (
+    range(13)
+)
+
+# Classes cut together with their subclasses; those of libraries are cut by themselves.
+_CUT_BELOW = (
+    types.ModuleType, type, types.CodeType, types.MethodDescriptorType,
+    types.WrapperDescriptorType, types.GetSetDescriptorType, types.MemberDescriptorType,
+)  # fmt: skip
+_FIRST = (
+    object, int, float, complex, bool, str, bytes, bytearray, type(None), list, tuple, dict, set,
+    frozenset, BaseException, memoryview, MANAGED_BUFFER, types.FunctionType, types.MethodType,
+    types.BuiltinFunctionType, types.FrameType, types.TracebackType, types.CellType,
+    types.GeneratorType, types.CoroutineType, *_CUT_BELOW,
+)  # fmt: skip
+_KNOWN_BASES = frozenset({"bytes", "bytearray", "memoryview", "mmap.mmap", "array.array"})
+_SIZERS = {
+    int: INT, str: STR, list: LIST, dict: DICT, set: SET, frozenset: SET, bytearray: BYTEARRAY,
+}  # fmt: skip
+_SIZERS_BY_NAME = {
+    "collections.deque": DEQUE, "collections.OrderedDict": ORDERED, "array.array": ARRAYS,
+    "_io.BytesIO": BYTESIO, "_io.StringIO": STRINGIO,
+}  # fmt: skip
+
+
+class Classes:
+    """The decisions made so far, packed as the walker takes them."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[weakref.ref[type], int]] = {}
+        self._users: set[int] = set()  # ids of classes that a later version may replace
+        self.mistaken: set[int] = set()  # sizers that did not stand the check
+
+    def learn(self, classes: Iterable[type]) -> int:
+        """Decide about the classes that are not known yet; return their number."""
+        new = 0
+        for cls in classes:
+            known = self._known.get(id(cls))
+            if known is None or known[0]() is not cls:
+                self._known[id(cls)] = (weakref.ref(cls), self._decide(cls))
+                new += 1
+        return new
+
+    def packed(self) -> Any:
+        """Return pairs of 64-bit words: a class's address, and what was decided."""
+        from array import array
+
+        words = array("Q")
+        gone = []
+        for key, (remembered, decided) in self._known.items():
+            cls = remembered()
+            if cls is None:
+                gone.append(key)
+                continue
+            if key in self._users and outlived(cls):
+                decided |= WALKED
+            words.append(key)
+            words.append(decided)
+        cls = None
+        for key in gone:
+            del self._known[key]
+            self._users.discard(key)
+        return words
+
+    def named(self, address: int) -> type | None:
+        """Return the class at an address, where it is one that was decided about and lives."""
+        known = self._known.get(address)
+        return None if known is None else known[0]()
+
+    def _decide(self, cls: type) -> int:
+        if _of_users(cls):
+            self._users.add(id(cls))
+        kind = Kind(cls, _nothing, _ignored)
+        flags = (
+            STOP * kind.stop | LEAF * kind.leaf | CLASS * kind.is_class
+            | TASK * kind.is_task | PARTLY_MET * kind.partly_met | ARRAY * kind.is_array
+        )  # fmt: skip
+        sizer, fixed = self._sizer(cls), 0
+        if kind.fixture is not None:
+            flags, fixed = flags | FIXED, kind.fixture
+        name = sizes.type_name(cls)
+        is_view = cls is memoryview or cls is MANAGED_BUFFER
+        if kind.adapter is not None:
+            sizer = SHELL
+            if not kind.is_array and not is_view:
+                flags |= OPAQUE
+        if name == "mmap.mmap":
+            flags |= OPAQUE
+        flags |= _role(cls, name, is_view, kind)
+        return flags | sizer << 24 | fixed << 32
+
+    def _sizer(self, cls: type) -> int:
+        for base in sizes.mro(cls):
+            found = _SIZERS.get(base) or _SIZERS_BY_NAME.get(_full_name(base), PLAIN)
+            if found or "__sizeof__" in sizes.class_namespace(base):
+                return PLAIN if found in self.mistaken else found
+        return PLAIN
+
+
+def first() -> list[type]:
+    """Return the classes that others are most often derived from."""
+    found = list(_FIRST)
+    for module, name in (("collections", "deque"), ("collections", "OrderedDict"),
+                         ("array", "array"), ("io", "BytesIO"), ("io", "StringIO")):  # fmt: skip
+        cls = getattr(sys.modules.get(module), name, None)
+        if type in sizes.mro(type(cls)):
+            found.append(cls)  # type: ignore[arg-type]
+    arrays = numpy_arrays.arrays()
+    return found if arrays is None else [*found, arrays.array]
+
+
+def _of_users(cls: type) -> bool:
+    """Whether a later version of the class may replace it: in a cell, or by a reload."""
+    from .roots import is_user_file
+
+    module = sys.modules.get(sizes.module_of(cls))
+    if type(module) is not types.ModuleType:
+        return False
+    file = vars(module).get("__file__")
+    return module is sys.modules.get("__main__") or (type(file) is str and is_user_file(file))
+
+
+def _role(cls: type, name: str, is_view: bool, kind: Kind) -> int:
+    ancestry = sizes.mro(cls)
+    flags = VIEW * is_view | KNOWN_BASE * (name in _KNOWN_BASES) | BYTES * (cls is bytes)
+    flags |= TRIVIAL * (cls in (types.FunctionType, types.MethodType))
+    if any(stop in ancestry for stop in _CUT_BELOW) or tasks.is_loop(cls):
+        flags |= STOP_BELOW
+    if kind.may_wake:
+        flags |= METHOD if cls is types.BuiltinFunctionType else WAKEUP
+    if name.rpartition(".")[2] == "Context":
+        flags |= CONTEXT
+    return flags
+
+
+def _full_name(cls: type) -> str:
+    return f"{sizes.module_of(cls)}.{type.__dict__['__name__'].__get__(cls)}"
+
+
+def _nothing() -> None:
+    return None
+
+
+def _ignored(_: str) -> None:
+    return None

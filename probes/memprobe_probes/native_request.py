@@ -1,0 +1,176 @@
+"""What the native walker is asked: roots, cuts and what adapters know, packed into words.
+
+Everything that needs Python happens here, before the memory is copied: classes are decided about
+(``native_kinds``), and objects whose memory Python cannot see are looked for a little way from the
+roots and given to their adapters. What lies deeper than that is counted and named as unmeasured.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+
+from . import numpy_arrays, sizes, tasks
+from .inside import MOST_ASKED
+from .native_answer import NONE
+from .python_buffers import map_size
+from .walk import TooLong
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from .native_kinds import Classes
+    from .roots import Root
+    from .walk import Walk
+
+    Words = array[int]
+
+SCOUTED = 200_000  # objects, of all roots together
+PER_OBJECT = 2_000  # references followed of one object while scouting
+ROUNDS = 4  # of scouting: classes that were met are decided about, then more is seen
+NOWHERE = 1 << 62  # from here on addresses stand for memory whose place is not known
+MOST_SHARES = 20_000
+
+
+class Request:
+    """One request; ``forget`` drops every reference to the user's objects."""
+
+    def __init__(
+        self, walker: Any, walk: Walk, classes: Classes, objects: list[Any], stops: set[int]
+    ) -> None:
+        self.walker = walker
+        self.walk = walk
+        self.classes = classes
+        self.objects = objects  # what the roots refer to, one reference each
+        self.opaque: list[Any] = []  # objects that adapters were asked about
+        self.behind: list[Any] = []  # what the adapters led to
+        self.shares: dict[int, dict[tuple[Any, ...], float]] = {}  # of Arrow memory, by address
+        self.parts: Words = array("Q")
+        self.asked: Words = array("Q")
+        self._stops = array("Q", stops).tobytes()
+        self._arrays = array_layout()
+        self._nowhere = NOWHERE
+        self._asked_for: list[tuple[int, str]] = []
+
+    def packed(
+        self, *, most_nodes: int, memory: int, milliseconds: int, least_group: int = 1,
+        collect: bool = False, simulate: bool = False, per_node: int = 0,
+    ) -> tuple[Any, ...]:  # fmt: skip
+        """Return the request as the walker takes it."""
+        limits = (most_nodes, memory, milliseconds, least_group, collect, simulate, per_node)
+        return (
+            self.objects, [self.opaque, self.behind], self.classes.packed().tobytes(), self._stops,
+            _cuts().tobytes(), self.parts.tobytes(), self.asked.tobytes(), self._arrays,
+            array("Q", limits).tobytes(),
+        )  # fmt: skip
+
+    def look_around(self, memory: int) -> None:
+        """Decide about the classes near the roots, and ask adapters about what is opaque."""
+        found: list[Any] = []
+        for _ in range(ROUNDS):
+            found.clear()
+            packed = self.packed(
+                most_nodes=SCOUTED, memory=memory, milliseconds=0, per_node=PER_OBJECT
+            )
+            classes, found, _, _ = self.walker.scout(packed)
+            if not self.classes.learn(classes):
+                break
+        classes = None
+        self.opaque, found = found, []
+        self._ask_adapters()
+
+    def ask_for_parts(self, found: list[Root], asked: Iterable[str]) -> None:
+        """Ask for the bytes that only a container inside a holder keeps of it: ``store.frames``."""
+        own = {root.expr for root in found}
+        for expr in [one for one in asked if "." in one and one not in own][:MOST_ASKED]:
+            for number, root in enumerate(found):
+                if not expr.startswith(root.expr + "."):
+                    continue
+                obj = self.objects[number]
+                for name in expr[len(root.expr) + 1 :].split("."):
+                    obj = (sizes.instance_dict(obj) or {}).get(name)
+                if obj is not None:
+                    self.asked.extend((number, id(obj)))
+                    self._asked_for.append((number, expr))
+        obj = None
+
+    def parts_of(self, answered: list[int]) -> dict[int, dict[str, int]]:
+        """Return number of root → expression → bytes, from the answers."""
+        found: dict[int, dict[str, int]] = {}
+        for (number, expr), nbytes in zip(self._asked_for, answered):
+            if nbytes != NONE:
+                found.setdefault(number, {})[expr] = nbytes
+        return found
+
+    def forget(self) -> None:
+        """Drop all references: before this, an object the user lets go of would live on."""
+        self.objects.clear()
+        self.opaque.clear()
+        self.behind.clear()
+
+    def _ask_adapters(self) -> None:
+        """Fill ``parts``; what there was no time for is left to be counted as missed."""
+        rows = []
+        try:
+            for obj in self.opaque:
+                rows.append(self._row(obj))
+        except TooLong:
+            pass
+        obj = None
+        for row in sorted(rows):
+            self.parts.extend(row)
+
+    def _row(self, obj: Any) -> list[int]:
+        self.walk.in_time()
+        if sizes.type_name(type(obj)) == "mmap.mmap":
+            return [id(obj), map_size(obj), 0, 0]
+        kind = self.walk.kind(type(obj))
+        if kind.adapter is None:
+            return [id(obj), 0, 0, 0]
+        children, native = kind.native(obj)
+        pairs = [word for buffer in native for word in self._placed(*buffer)]
+        if kind.is_arrow and sum(pairs[1::2]) >= 1 << 16:
+            self._note_shares(obj)
+        self.behind += children
+        return [id(obj), 0, len(children), len(native), *map(id, children), *pairs]
+
+    def _placed(self, address: int, nbytes: int) -> tuple[int, int]:
+        if address < NOWHERE:
+            return address, nbytes
+        self._nowhere += 1
+        return self._nowhere, nbytes
+
+    def _note_shares(self, obj: Any) -> None:
+        """Remember what the arrays in an Arrow object show of the memory they keep."""
+        from . import arrow_buffers
+
+        if len(self.shares) >= MOST_SHARES:
+            return
+        for place, memory, nbytes in arrow_buffers.shares(obj, self.walk.in_time):
+            whole = sum(memory.values())
+            for address in memory:
+                self.shares.setdefault(address, {})[place] = nbytes / whole
+
+
+def _cuts() -> Words:
+    """Return pairs of a task and the future it waits for: not the task's to keep."""
+    words = array("Q")
+    if "_asyncio" not in sys.modules:
+        return words
+    for task in tasks.pending():
+        future = tasks.waits_for(task)
+        if future is not None:
+            words.extend((id(task), id(future)))
+    return words
+
+
+def array_layout() -> bytes:
+    """Return where dtypes keep what the walker reads, and whether numpy is there at all."""
+    version = getattr(sys.modules.get("numpy"), "__version__", None)
+    if type(version) is not str or numpy_arrays.arrays() is None:
+        return array("Q", (0, 0, 0, 0, 0)).tobytes()
+    if version.startswith("1."):
+        return array("Q", (32, 0, 27, 0, 1)).tobytes()
+    return array("Q", (40, 1, 32, 1, 1)).tobytes()
