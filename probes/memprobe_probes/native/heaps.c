@@ -59,6 +59,7 @@ static int add_main_heap(Heaps *state, const Table *maps)
         start = start ? start : all[i].start;
         end = all[i].end;
     }
+    tcache_open(&state->cache, end - start >= 4096 ? start : 0);
     return start == 0 || add_heap(state, start, end, 1) ? 0 : -1;
 }
 
@@ -117,6 +118,12 @@ static int is_freed(const Heap *heap, uintptr_t chunk)
     return heap->freed[bit / WORD] >> bit % WORD & 1;
 }
 
+static void flip(Heap *heap, uintptr_t chunk)
+{
+    size_t bit = (chunk - heap->start) / STEP;
+    heap->freed[bit / WORD] ^= (uint64_t)1 << bit % WORD;
+}
+
 /* Returns where a chunk ends, 0 where its header makes no sense. */
 static uintptr_t end_of(const Heap *heap, uintptr_t chunk)
 {
@@ -151,12 +158,21 @@ int heaps_free(Heaps *state, const Table *maps, uintptr_t data)
         heap = thread_heap(state, maps, chunk);
     if (heap == NULL)
         return 0;
-    if (heap->end - chunk < sizeof(Chunk) || !is_used_chunk(heap, chunk))
+    if (heap->end - chunk < sizeof(Chunk) || is_freed(heap, chunk) || !is_used_chunk(heap, chunk))
         return 1;
     size_t bit = (chunk - heap->start) / STEP;
-    heap->freed[bit / WORD] |= (uint64_t)1 << bit % WORD;
+    flip(heap, chunk);
     heap->groups[bit / WORD / WORD / WORD] |= (uint64_t)1 << bit / WORD / WORD % WORD;
+    tcache_offer(&state->cache, chunk, chunk_size((const Chunk *)chunk));
     return 1;
+}
+
+/* Takes what stays in the thread's cache out of the freed chunks, or puts it back. */
+static void flip_cached(Heaps *state)
+{
+    for (size_t bin = 0; bin < TCACHE_BINS; bin++)
+        for (size_t i = 0; i < state->cache.used[bin]; i++)
+            flip(known_heap(state, state->cache.chunks[bin][i]), state->cache.chunks[bin][i]);
 }
 
 /* Whole pages of a piece of free memory that glibc would give back. */
@@ -351,13 +367,16 @@ static Amounts of_heap(Heap *heap, const Tuning *tuning, int pagemap, size_t pag
 Amounts heaps_returned(Heaps *state, const Tuning *tuning, int pagemap)
 {
     Amounts sum = {0, 0};
+    flip_cached(state);
     for (size_t i = 0; i < state->heaps.used; i++)
         add(&sum, of_heap((Heap *)state->heaps.rows + i, tuning, pagemap, state->page));
+    flip_cached(state);
     return sum;
 }
 
 void heaps_reset(Heaps *state)
 {
+    tcache_reset(&state->cache);
     for (size_t n = 0; n < state->heaps.used; n++) {
         Heap *heap = (Heap *)state->heaps.rows + n;
         for (size_t i = 0; i < groups_of(heap); i++)

@@ -6,6 +6,7 @@
 #define MEMPROBE_HEAPS_H
 
 #include "maps.h"
+#include "tcache.h"
 #include "tuning.h"
 
 typedef struct {
@@ -18,6 +19,7 @@ typedef struct {
 
 typedef struct {
     Table heaps; /* Heap, the main one first where there is one */
+    Tcache cache;
     size_t last;
     size_t page;
 } Heaps;
