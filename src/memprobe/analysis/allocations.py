@@ -12,6 +12,7 @@ from memprobe.recording.reader import Recording
 from memprobe.recording.schema import Allocations, Group, Site, Snapshot
 
 MOST_SITES = 5
+LEAST_SHARE = 0.01  # of what is known of a finding's bytes: a smaller place is not told
 # A finding is about so much of what its holders keep; of less it is about a part we do not know.
 WHOLE = 0.5
 # So much of a finding's bytes has to come from one line for that to be where it was made.
@@ -76,7 +77,9 @@ def _merged(sites: Iterable[Site]) -> list[AllocationSite]:
         else:
             row.bytes = (row.bytes or 0) + (site.bytes or 0)
             row.certain = row.certain and site.certain
-    return sorted(rows.values(), key=lambda row: -(row.bytes or 0))[:MOST_SITES]
+    least = LEAST_SHARE * sum(row.bytes or 0 for row in rows.values())
+    told = [row for row in rows.values() if (row.bytes or 0) >= least]
+    return sorted(told, key=lambda row: -(row.bytes or 0))[:MOST_SITES]
 
 
 def _shown(site: Site) -> AllocationSite:

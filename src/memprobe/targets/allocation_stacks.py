@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from itertools import takewhile
 from typing import Any
 
 from memprobe.recording.schema import Site
@@ -18,6 +19,9 @@ Frame = tuple[str, str, int]  # function, file, line, as memray tells them
 _PACKAGES = re.compile(r"(?:site|dist)-packages[/\\]([^/\\]+)")
 _STANDARD = re.compile(r"[/\\]lib[/\\]python3\.\d+[/\\]([^/\\]+)")
 _CELL = re.compile(r"ipykernel_\d+[/\\]([^/\\]+)$|^<ipython-input-(\d+)-")
+_INTERPRETER = re.compile(
+    r"_?PyEval_|_?PyObject_(Vectorcall|Call)|cfunction_|method_vectorcall|_PyFunction"
+)
 _OWN = re.compile(r"[/\\]memprobe_probes[/\\]|^<memprobe")
 
 
@@ -105,6 +109,10 @@ def _call(frame: Frame) -> str:
 
 
 def _native(record: Any) -> list[str]:
-    """Return the names of the innermost native functions; those without a symbol are left out."""
-    names = [frame[0] for frame in record.native_stack_trace(3 * MOST_NATIVE)]
-    return [name for name in names if name and not name.startswith("0x")][:MOST_NATIVE]
+    """Return the native functions below Python's interpreter, the innermost first.
+
+    Those without a symbol are left out.
+    """
+    names = [frame[0] for frame in record.native_stack_trace(5 * MOST_NATIVE)]
+    below = list(takewhile(lambda name: not _INTERPRETER.match(name), names))
+    return [name for name in below if name and not name.startswith("0x")][:MOST_NATIVE]
