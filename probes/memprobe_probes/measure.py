@@ -6,7 +6,8 @@ import os
 import sys
 import time
 
-from . import FORMAT, VERSION, allocation_sites, heap, roots, user_signals
+from . import FORMAT, VERSION, allocation_sites, roots, user_signals
+from .engines import AWAITED, HERE, LATER, Engines
 from .garbage import NS_PER_BLOCK
 from .recorder import Recorder
 from .sampler import Counters, Governor
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 THRESHOLDS = (0.60, 0.75, 0.85)
 _LIBRARIES = ("IPython", "ipykernel", "numpy", "pandas", "pyarrow", "polars", "pyspark", "torch")
+LONGEST_WAIT = 2.0  # seconds for a snapshot that was begun and is not there yet
 _MOST_ERRORS = 5
 _MOST_NAMES = 400
 
@@ -46,7 +48,8 @@ class Probe:
         self._census: Any = None
         self.errors = 0
         self.closed = False
-        self._ns_per_object: float = heap.NS_PER_OBJECT
+        self._engines = Engines(config)
+        self._late: tuple[dict[str, Any], int] | None = None  # a snapshot on its way
         self._limits = config.get("limits") or _limits()
         self._write_header()
 
@@ -80,6 +83,7 @@ class Probe:
             self.recorder.write("sample", **reading)
             if self.hooks is not None and reading["rss"]:
                 self.hooks.sampled_peak = max(self.hooks.sampled_peak, reading["rss"])
+            self._collect(wait=0.0)
             if self.recorder.crowded:
                 self.interval = float(self.config["interval"]) * 2
         self.watch_limit(on_user_thread=on_user_thread)
@@ -115,6 +119,8 @@ class Probe:
         ``unhurried`` lifts the bound on the pause: at exit nobody waits.
         """
         with self.guarded(on_user_thread=on_user_thread):
+            if not self._collect(wait=0.0 if reason == "interval" else LONGEST_WAIT):
+                return
             started, cpu = time.monotonic_ns(), time.thread_time_ns()
             fields: dict[str, Any] = {
                 "reason": reason, "engine": "fallback", "threshold": threshold,
@@ -122,12 +128,45 @@ class Probe:
                 "busy": self.shell is not None and _cell_is_running(),
                 "libraries": _libraries(), "traced": allocation_sites.traced_frames(),
             }  # fmt: skip
-            fields.update(self._tables(unhurried, at_exit=reason == "exit"))
-            fields["took_ns"] = time.monotonic_ns() - started
+            manner = HERE if unhurried else AWAITED
+            if on_user_thread and reason in ("interval", "threshold") and not unhurried:
+                manner = LATER
+            tables = self._tables(unhurried, manner, at_exit=reason == "exit")
             fields["pause_ns"] = time.thread_time_ns() - cpu
-            if not self.recorder.write("snapshot", **fields) and not self.recorder.failed:
-                self.event("snapshot-dropped", "the size cap of the recording is reached")
-            self.governor.rest_after(fields.get("pause_ns", 0), routine=reason == "interval")
+            if self._engines.job is not None:
+                self._late = ({**fields, **(tables or {})}, started)
+                self.governor.rest_after(fields["pause_ns"], routine=reason == "interval")
+                if reason == "threshold":
+                    # Near the limit: what is not written at once may never be.
+                    self._collect(wait=float(self.config["max_pause"]))
+                return
+            fields.update(tables or {}, pause_ns=fields["pause_ns"])
+            self._write_snapshot(fields, started)
+
+    def _write_snapshot(self, fields: dict[str, Any], started: int) -> None:
+        fields.setdefault("engine_note", self._engines.note)
+        fields["engine"] = self._engines.engine
+        fields["took_ns"] = time.monotonic_ns() - started
+        if not self.recorder.write("snapshot", **fields) and not self.recorder.failed:
+            self.event("snapshot-dropped", "the size cap of the recording is reached")
+        routine = fields["reason"] == "interval"
+        self.governor.rest_after(fields.get("pause_ns", 0), routine=routine)
+
+    def _collect(self, wait: float) -> bool:
+        """Write the snapshot that a copy has worked on; return whether none is left to wait for."""
+        if self._late is None or self._engines.job is None:
+            return True
+        if not self._engines.job.wait(wait):
+            return False
+        (fields, started), self._late = self._late, None
+        cpu = time.thread_time_ns()
+        tables = self._engines.collect(lambda: roots.script_roots())
+        if tables is None:
+            tables = {"skipped": self._engines.note}
+        fields = {**tables, **fields}
+        fields["pause_ns"] += time.thread_time_ns() - cpu
+        self._write_snapshot(fields, started)
+        return True
 
     def event(self, event: str, detail: str | None = None, client: str | None = None) -> None:
         """Write an event record."""
@@ -138,6 +177,9 @@ class Probe:
         if self.closed:
             return
         self.end_log()
+        if self.alive:
+            with self.guarded(on_user_thread=False):
+                self._collect(wait=LONGEST_WAIT)
         if self.alive and final_snapshot:
             self.snapshot(final_snapshot, unhurried=final_snapshot == "exit")
         if self.alive:
@@ -172,6 +214,7 @@ class Probe:
         """Close every file without writing: what a forked child does."""
         if self.tracing is not None:
             self.tracing.stop()
+        self._engines.close()
         self.closed = True
         self.recorder.close()
         self.counters.close()
@@ -210,31 +253,38 @@ class Probe:
         """Return a context that accounts the block's CPU time and turns its errors into events."""
         return Guarded(self, on_user_thread)
 
-    def _tables(self, unhurried: bool, *, at_exit: bool) -> dict[str, Any]:
+    def _look(self, *, at_exit: bool) -> list[roots.Root]:
+        """Return every reference of this context that can keep an object."""
+        if self.shell is None:
+            return roots.script_roots(at_exit=at_exit)
+        found = roots.notebook_roots(self.shell, self.hooks.waiting if self.hooks else None)
+        if self.hooks is not None:
+            roots.tell_cells(found, self.hooks.figures, self.hooks.last_cell)
+        return found
+
+    def _tables(self, unhurried: bool, manner: str, *, at_exit: bool) -> dict[str, Any] | None:
+        """Return a snapshot's tables; where a copy works on them, what was known beforehand."""
         max_pause_ns = int((60.0 if unhurried else float(self.config["max_pause"])) * 1e9)
-        if self.shell is not None:
-            found = roots.notebook_roots(self.shell, self.hooks.waiting if self.hooks else None)
-            if self.hooks is not None:
-                roots.tell_cells(found, self.hooks.figures, self.hooks.last_cell)
-        else:
-            found = roots.script_roots(at_exit=at_exit)
         usage = self._usage(at_exit=at_exit)
         asked = [*usage.get("grown", ()), *self._growing()]
+        stops = roots.stop_ids(self.shell)
         try:
-            tables = heap.tables(
-                found, roots.stop_ids(self.shell), max_pause_ns, self._ns_per_object, asked
-            )
+            tables = self._engines.take(
+                lambda: self._look(at_exit=at_exit), stops, asked, max_pause_ns, manner,
+                self.counters.rss(),
+            )  # fmt: skip
         except TooLong as reason:
             limit = f"{max_pause_ns / 1e6:.0f} ms"
             return {"skipped": f"{reason} (--max-pause is {limit})"}
         except RuntimeError:
             return {"skipped": "a container changed while it was read"}
+        if tables is None:
+            return dict(usage)
         tables.update(usage)
+        spent = tables.pop("pause_ns", 0)
         if self.shell is not None:
-            tables["awaited"] = _awaited(self.shell.user_ns, max_pause_ns - tables["pause_ns"])
-        nodes = tables.pop("nodes")
-        if nodes > 1000:
-            self._ns_per_object = tables["pause_ns"] / nodes
+            tables["awaited"] = _awaited(self.shell.user_ns, max_pause_ns - spent)
+        _complete_cycles(tables, max_pause_ns - spent, stops)
         return tables
 
     def _write_marker(self, **fields: Any) -> None:
@@ -318,6 +368,12 @@ def _awaited(namespace: dict[str, Any], budget_ns: int) -> list[str]:
     affordable = 2 * sys.getallocatedblocks() * NS_PER_BLOCK < budget_ns
     found = names.awaited(namespace) if affordable else names.mentioned(namespace)
     return sorted(found)[:_MOST_NAMES]
+
+
+def _complete_cycles(tables: dict[str, Any], max_pause_ns: int, stop_ids: set[int]) -> None:
+    from . import cycles
+
+    cycles.complete(tables, max_pause_ns, stop_ids)
 
 
 def _python() -> str:

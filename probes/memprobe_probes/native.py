@@ -164,9 +164,7 @@ def _mistaken(walker: Any) -> set[int]:
         (DICT, {"a": 1}), (DICT, {1: 1, 2: 2}), (DICT, dict.fromkeys(range(500))),
         (SET, {1, 2}), (SET, set(range(500))), (BYTEARRAY, bytearray(300)),
     )  # fmt: skip
-    return {
-        sizer for sizer, one in samples if walker.size(one, sizer) != sys.getsizeof(one)
-    }
+    return {sizer for sizer, one in samples if walker.size(one, sizer) != sys.getsizeof(one)}
 
 
 def _all_classes() -> list[type]:

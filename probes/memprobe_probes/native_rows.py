@@ -45,9 +45,7 @@ class Rows:
     def tables(self) -> dict[str, Any]:
         """Return holders, groups, types, cycles and what was not measured."""
         pinned = pinned_by_group(self.answer, self.request.shares)
-        groups = [
-            self._group(group, pinned.get(at)) for at, group in enumerate(self.answer.groups)
-        ]
+        groups = [self._group(group, pinned.get(at)) for at, group in enumerate(self.answer.groups)]
         used = sorted({holder for group in groups for holder in group["holders"]})
         return {
             "holders": [self._holder(number) for number in used],
@@ -64,9 +62,7 @@ class Rows:
         path, via, _ = path_of(group.chain, root, self.request.classes.named)
         nodes = self.answer.roots
         first = group.chain[0][0]
-        holders = sorted(
-            group.holders, key=lambda one: one == len(nodes) or nodes[one][0] != first
-        )
+        holders = sorted(group.holders, key=lambda one: one == len(nodes) or nodes[one][0] != first)
         return {
             "holders": holders, "bytes": group.bytes, "low": None, "high": None,
             "objects": group.objects, "top": self._name(group.chain[-1][2]), "path": path,
@@ -142,5 +138,3 @@ def still_there(answer: Answer, before: list[Root], now: list[Root]) -> list[Any
         obj = found.get((root.kind, root.expr))
         live.append(obj if id(obj) == address else None)
     return live
-
-
