@@ -12,7 +12,7 @@ int chunk_pages(const Table *maps, const Chunk *chunk, size_t page, uintptr_t *s
         return 0;
     *start = here - chunk->before;
     *end = here + size;
-    return maps_readable(maps, *start, *end - *start);
+    return maps_plain(maps, *start, *end - *start);
 }
 
 /* A used chunk is followed by one that knows that the one before it is used. */
@@ -21,7 +21,7 @@ static int is_used(const Table *maps, const Chunk *chunk)
     uint64_t size = chunk_size(chunk);
     uintptr_t next = (uintptr_t)chunk + size;
     if (size < CHUNK_LEAST || size % 16 || size > UINT64_MAX / 4 ||
-        !maps_readable(maps, (uintptr_t)chunk, size + sizeof(Chunk)))
+        !maps_plain(maps, (uintptr_t)chunk, size + sizeof(Chunk)))
         return 0;
     return ((const Chunk *)next)->size & CHUNK_PREVIOUS_USED;
 }
@@ -30,7 +30,7 @@ const Chunk *chunk_of(const Table *maps, uintptr_t data)
 {
     uintptr_t start, end;
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    if (data % 16 || data < CHUNK_HEADER || !maps_readable(maps, data - CHUNK_HEADER, 16))
+    if (data % 16 || data < CHUNK_HEADER || !maps_plain(maps, data - CHUNK_HEADER, 16))
         return NULL;
     const Chunk *chunk = (const Chunk *)(data - CHUNK_HEADER);
     if (chunk->size & CHUNK_MAPPED)

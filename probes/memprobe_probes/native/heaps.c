@@ -54,7 +54,7 @@ static int add_main_heap(Heaps *state, const Table *maps)
     const Mapping *all = maps->rows;
     uintptr_t start = 0, end = 0;
     for (size_t i = 0; i < maps->used; i++) {
-        if (!(all[i].is & MAP_HEAP) || !(all[i].is & MAP_READ) || (end && all[i].start != end))
+        if (!(all[i].is & MAP_HEAP) || !(all[i].is & MAP_PLAIN) || (end && all[i].start != end))
             continue;
         start = start ? start : all[i].start;
         end = all[i].end;
@@ -91,11 +91,11 @@ static Heap *known_heap(Heaps *state, uintptr_t address)
 static const HeapInfo *info_at(const Table *maps, uintptr_t place)
 {
     const HeapInfo *info = (const HeapInfo *)place;
-    if (place == 0 || !maps_readable(maps, place, sizeof(HeapInfo)))
+    if (place == 0 || !maps_plain(maps, place, sizeof(HeapInfo)))
         return NULL;
     int plausible = info->size >= 4096 && info->size <= THREAD_HEAP && info->size % 4096 == 0 &&
                     info->arena % STEP == 0;
-    return plausible && maps_readable(maps, place, info->size) ? info : NULL;
+    return plausible && maps_plain(maps, place, info->size) ? info : NULL;
 }
 
 /* A thread's heap names its arena, and the heap that the arena lies in names the same. */
@@ -153,7 +153,7 @@ int heaps_free(Heaps *state, const Table *maps, uintptr_t data)
     Heap *heap = known_heap(state, chunk);
     if (data % STEP || data < CHUNK_HEADER)
         return heap != NULL;
-    if (heap == NULL && maps_readable(maps, chunk, sizeof(Chunk)) &&
+    if (heap == NULL && maps_plain(maps, chunk, sizeof(Chunk)) &&
         (((const Chunk *)chunk)->size & 6) == CHUNK_NOT_MAIN)
         heap = thread_heap(state, maps, chunk);
     if (heap == NULL)

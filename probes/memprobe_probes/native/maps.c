@@ -6,7 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ROOM = 1 << 16 }; /* a line is at most a path and 100 characters */
+enum {
+    ROOM = 1 << 16, /* of the text: a line is at most a path and 100 characters */
+    MOST = 1 << 17, /* mappings; the kernel's own limit is mostly 65530 */
+};
 
 static uint64_t hexadecimal(const char **text)
 {
@@ -33,7 +36,7 @@ static uint64_t decimal(const char **text)
 /* 7f0c00000000-7f0c00021000 rw-p 00000000 00:00 0     [heap] */
 static int add_line(Table *maps, const char *line)
 {
-    if (table_make_room(maps, 1) < 0)
+    if (maps->used == MOST)
         return -1;
     Mapping *mapping = (Mapping *)maps->rows + maps->used;
     mapping->start = hexadecimal(&line);
@@ -41,8 +44,8 @@ static int add_line(Table *maps, const char *line)
     mapping->end = hexadecimal(&line);
     if (line[0] != ' ' || mapping->end <= mapping->start)
         return -1;
-    mapping->is = (line[1] == 'r' ? MAP_READ : 0) | (line[2] == 'w' ? MAP_WRITE : 0) |
-                  (line[3] == 'x' ? MAP_CODE : 0);
+    int readable = line[1] == 'r' && line[2] == 'w' && line[4] == 'p';
+    mapping->is = line[3] == 'x' ? MAP_CODE : 0;
     line += 6;
     hexadecimal(&line);
     line++;
@@ -54,7 +57,9 @@ static int add_line(Table *maps, const char *line)
     while (*line == ' ')
         line++;
     mapping->file = inode ? inode ^ major << 56 ^ minor << 40 : 0;
-    mapping->is |= (inode ? MAP_FILE : 0) | (strcmp(line, "[heap]") == 0 ? MAP_HEAP : 0);
+    int named = *line != '\0' && strcmp(line, "[heap]") && strncmp(line, "[anon", 5);
+    mapping->is |= (inode ? MAP_FILE : 0) | (strcmp(line, "[heap]") == 0 ? MAP_HEAP : 0) |
+                   (readable && !inode && !named ? MAP_PLAIN : 0);
     maps->used++;
     return 0;
 }
@@ -107,17 +112,20 @@ static void mark_libraries(Table *maps)
     }
 }
 
+/* The text is read behind the rows: a table that grew, or a buffer that is gone afterwards, would
+   stay in the map as memory that can be read. */
 int maps_open(Table *maps)
 {
-    char *text = memory_map(ROOM);
+    if (table_open(maps, sizeof(Mapping), MOST + ROOM / sizeof(Mapping)))
+        return -1;
     int file = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
-    int failed = text == NULL || file < 0 || table_open(maps, sizeof(Mapping), 4096) < 0;
-    if (!failed && (failed = read_lines(maps, file, text)))
+    if (file < 0 || read_lines(maps, file, (char *)((Mapping *)maps->rows + MOST))) {
         table_close(maps);
+        maps->used = 0;
+    }
     if (file >= 0)
         close(file);
-    memory_unmap(text, ROOM);
-    if (failed)
+    if (!maps->used)
         return -1;
     mark_libraries(maps);
     return 0;
@@ -137,13 +145,13 @@ const Mapping *maps_find(const Table *maps, uintptr_t address)
     return low < maps->used && all[low].start <= address ? &all[low] : NULL;
 }
 
-int maps_readable(const Table *maps, uintptr_t start, uint64_t bytes)
+int maps_hold(const Table *maps, uintptr_t start, uint64_t bytes, uint32_t is)
 {
     const Mapping *last = (const Mapping *)maps->rows + maps->used;
     const Mapping *mapping = maps_find(maps, start);
     if (mapping == NULL || start + bytes < start)
         return 0;
-    while (mapping->is & MAP_READ) {
+    while ((mapping->is & is) == is) {
         if (mapping->end >= start + bytes)
             return 1;
         if (mapping + 1 == last || mapping[1].start != mapping->end)

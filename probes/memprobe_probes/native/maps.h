@@ -5,11 +5,10 @@
 #include "memory.h"
 
 enum {
-    MAP_READ = 1,
-    MAP_WRITE = 2,
-    MAP_CODE = 4,  /* executable, or of a file that is mapped as executable elsewhere */
-    MAP_FILE = 8,  /* backed by a file, shared memory included */
-    MAP_HEAP = 16, /* what brk() gave */
+    MAP_PLAIN = 1, /* anonymous, to read and write: nothing else is safe to look into */
+    MAP_CODE = 2,  /* executable, or of a file that is mapped as executable elsewhere */
+    MAP_FILE = 4,  /* backed by a file, shared memory included */
+    MAP_HEAP = 8,  /* what brk() gave */
 };
 
 typedef struct {
@@ -24,7 +23,15 @@ int maps_open(Table *maps);
 /* Returns the mapping an address lies in, or NULL. */
 const Mapping *maps_find(const Table *maps, uintptr_t address);
 
-/* Whether all of the bytes from `start` on can be read, in one mapping or several without a gap. */
-int maps_readable(const Table *maps, uintptr_t start, uint64_t bytes);
+/* Whether all of the bytes from `start` on are mapped, in one mapping or several without a gap,
+   each of which `is` all of the constants. */
+int maps_hold(const Table *maps, uintptr_t start, uint64_t bytes, uint32_t is);
+
+/* Whether bytes can be read. A page of a file, or of the kernel's own ([vvar]), may end the process
+   that reads it. */
+static inline int maps_plain(const Table *maps, uintptr_t start, uint64_t bytes)
+{
+    return maps_hold(maps, start, bytes, MAP_PLAIN);
+}
 
 #endif

@@ -49,7 +49,7 @@ static size_t rows_of(const Table *maps, uintptr_t array)
 {
     uint64_t bytes = chunk_usable(maps, array);
     size_t rows = FIRST_ARENAS;
-    if (bytes < rows * sizeof(ArenaObject) || !maps_readable(maps, array, bytes))
+    if (bytes < rows * sizeof(ArenaObject) || !maps_plain(maps, array, bytes))
         return 0;
     while (rows < MOST_ARENAS && rows * 2 * sizeof(ArenaObject) <= bytes)
         rows *= 2;
@@ -58,12 +58,10 @@ static size_t rows_of(const Table *maps, uintptr_t array)
 
 static int is_arena(const Table *maps, const ArenaObject *row)
 {
-    const Mapping *mapping = maps_find(maps, row->address);
     uintptr_t first = first_pool(row->address), end = row->address + ARENA;
-    return mapping != NULL && !(mapping->is & MAP_FILE) && (mapping->is & MAP_WRITE) &&
-           row->address % 4096 == 0 && row->pools == (end - first) / POOL &&
+    return row->address % 4096 == 0 && row->pools == (end - first) / POOL &&
            row->free_pools <= row->pools && row->next_pool >= first && row->next_pool <= end &&
-           row->next_pool % POOL == 0 && maps_readable(maps, row->address, ARENA);
+           row->next_pool % POOL == 0 && maps_plain(maps, row->address, ARENA);
 }
 
 /* Whether the first pool of a row knows its arena's number. */
@@ -76,7 +74,7 @@ static int first_pool_agrees(const ArenaObject *row, size_t number)
 
 static int is_array(const Table *maps, uintptr_t array)
 {
-    if (array == 0 || array % STEP || !maps_readable(maps, array - STEP, STEP * 2))
+    if (array == 0 || array % STEP || !maps_plain(maps, array - STEP, STEP * 2))
         return 0;
     size_t rows = rows_of(maps, array), used = 0;
     const ArenaObject *row = (const ArenaObject *)array;

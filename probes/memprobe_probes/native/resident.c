@@ -39,7 +39,7 @@ static long scan(int file, uintptr_t start, uintptr_t end, Region *regions, uint
 int resident_open(void)
 {
     Region regions[REGIONS];
-    uintptr_t reached, here = (uintptr_t)regions & ~(uintptr_t)65535;
+    uintptr_t reached = 0, here = (uintptr_t)regions & ~(uintptr_t)65535;
     int file = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
     if (file < 0)
         return -1;

@@ -86,7 +86,7 @@ static int free_mapped(Returned *r, uintptr_t data, size_t nbytes)
 static void free_other(Returned *r, uintptr_t data, size_t nbytes)
 {
     const Mapping *mapping = maps_find(&r->maps, data);
-    if (mapping == NULL || mapping->is & MAP_CODE || !maps_readable(&r->maps, data, nbytes))
+    if (mapping == NULL || mapping->is & MAP_CODE || !maps_hold(&r->maps, data, nbytes, 0))
         return;
     add_extent(r, data, data + nbytes, mapping->is & MAP_FILE ? EXTENT_AT_ONCE : EXTENT_LATER);
 }
