@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from memprobe.findings import AllocationSite, Created, Finding, HeldAllocations
+from memprobe.findings import AllocationSite, Created, Finding, HeldAllocations, NotMeasured
 from memprobe.recording.reader import Recording
 from memprobe.recording.schema import Allocations, Group, Site, Snapshot
 
@@ -28,9 +28,25 @@ def add_sites(findings: Iterable[Finding], recording: Recording, snapshot: Snaps
         groups = _kept_alone(finding, snapshot)
         if finding.exclusive_bytes < WHOLE * sum(snapshot.groups[one].bytes for one in groups):
             continue
-        finding.allocated = _merged(site for one in groups for site in known.get(one, ()))
+        sites = _merged(site for one in groups for site in known.get(one, ()))
+        if sum(site.bytes or 0 for site in sites) < WHOLE * finding.exclusive_bytes:
+            continue  # a few of its bytes say nothing about the others
+        finding.allocated = sites
         if finding.created is None:
             finding.created = _created(finding)
+
+
+def unplaced(findings: Iterable[Finding], recording: Recording) -> list[NotMeasured]:
+    """Return the findings of which a log that was joined to them does not tell the place."""
+    log = recording.allocations
+    if log is None or log.failed is not None or log.unjoined is not None:
+        return []
+    why = "it lies in a pool that a library fills (Arrow, polars), or is older than the log"
+    return [
+        NotMeasured(what=f"where the memory of {finding.holders[0].expr} was allocated", why=why)
+        for finding in findings
+        if finding.holders and finding.exclusive_bytes and not finding.allocated
+    ]
 
 
 def held(recording: Recording) -> HeldAllocations | None:

@@ -34,7 +34,10 @@ def report(recording: Recording, config: Config) -> Report:
         account=_account(recording, summary),
         findings=findings,
         holders=holder_rows(evidence),
-        not_measured=not_measured(recording, summary),
+        not_measured=[
+            *not_measured(recording, summary),
+            *allocations.unplaced(findings, recording),
+        ],
         overhead=overhead(recording),
         allocations=allocations.held(recording),
         rules={

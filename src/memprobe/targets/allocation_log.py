@@ -30,7 +30,7 @@ MOST_HELD = 20  # rows of the table of what was still held
 LEAST_HELD = 64 * 1024  # bytes of one of them
 LEAST_SHARE = 0.01  # of a group's bytes: a smaller site is left out
 MOST_STACKS = 4000  # largest stacks that are looked at for it
-MOST_RECORDS = 30_000_000  # that are gone through one by one, at about a million a second
+MOST_RECORDS = 20_000_000  # that are gone through one by one, at about a million a second
 FAILED = "allocations-failed"  # the probe's event
 IMPORT = 30.0  # seconds a Python may take to import memray
 

@@ -2,7 +2,8 @@
 
 An allocation that is just as large as the block is the block's own: that is certain. Python's
 small objects lie in pages that its allocator took from the system at one time or another; the
-place where the page was taken is probably theirs, and not more than that.
+place where the page was taken is probably theirs, and not more than that. A library's pool (Arrow,
+polars) maps address space once and fills it for hours: of what lies in there nothing is told.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from memprobe.recording.schema import Group
+from memprobe.recording.schema import Group, Place
 
 PYMALLOC_FREE, FREE, MMAP, MUNMAP = 1, 5, 14, 15  # memray.AllocatorType
 HEADERS = (0, 16, 32)  # bytes that Python may keep before an object, by type and version
@@ -19,6 +20,7 @@ LARGE = 4096  # from here on an allocation is asked what lies inside it
 ARENAS = (1 << 18, 1 << 20)  # pieces that Python's allocator maps, by version
 ROOM = 0.25  # an allocation is a block's own up to so much more than the block …
 SLACK = 64  # … and this much in any case: headers, alignment
+DEEPEST = 1000  # frames of a stack that are compared
 NESTED = 64  # allocations that are looked at, below an address, for the one around it
 
 
@@ -80,13 +82,14 @@ class Live:
         found: dict[int, list[Hit]] = {}
         for place, number in self._wanted.rows:
             record = self._around(place.address)
-            if record is not None:
-                own = record.size - place.bytes <= max(SLACK, ROOM * place.bytes)
+            own = record is not None and _is_own(record, place)
+            if record is not None and (own or not _is_pool(record)):
                 found.setdefault(number, []).append(Hit(record, place.stands_for, own))
-        for place, number in self._wanted.by_size:
-            same = [record for record in self.blocks.values() if record.size == place.bytes]
-            if len(same) == 1:
-                found.setdefault(number, []).append(Hit(same[0], place.stands_for, True))
+        for size in self._wanted.sizes:
+            same = [record for record in self.blocks.values() if record.size == size]
+            rows = [row for row in self._wanted.by_size if row[0].bytes == size]
+            for (place, number), record in _paired(rows, same):
+                found.setdefault(number, []).append(Hit(record, place.stands_for, True))
         return found
 
     def reserved(self) -> Iterator[Hit]:
@@ -95,7 +98,7 @@ class Live:
         Python's allocator maps its pages in pieces of a fixed size: those are memory of objects.
         """
         for start, (end, record) in self.mapped.items():
-            if record.size not in ARENAS:
+            if _is_pool(record):
                 yield Hit(record, end - start, True)
 
     def _unmap(self, start: int, end: int) -> None:
@@ -124,3 +127,28 @@ class Live:
             if address < end:
                 return mapping
         return None
+
+
+def _paired(
+    rows: list[tuple[Place, int]], same: list[Any]
+) -> Iterable[tuple[tuple[Place, int], Any]]:
+    """Pair blocks with allocations of exactly their size, where that leaves no doubt.
+
+    Each block is one of them: none if there is a choice between several stacks, unless all of
+    them are blocks of one group.
+    """
+    stacks = {tuple(record.stack_trace(DEEPEST)) for record in same}
+    if len(stacks) == 1:
+        return [(row, same[0]) for row in rows]
+    one_group = len({number for _, number in rows}) == 1
+    return zip(rows, same) if one_group and len(rows) == len(same) else []
+
+
+def _is_own(record: Any, place: Place) -> bool:
+    """Whether an allocation around a block is as large as the block."""
+    return bool(record.size - place.bytes <= max(SLACK, ROOM * place.bytes))
+
+
+def _is_pool(record: Any) -> bool:
+    """Whether it is a mapping, and none of those that Python's own allocator makes."""
+    return record.allocator == MMAP and record.size not in ARENAS
