@@ -182,7 +182,7 @@ class CellHooks:
             seconds=_seconds_since(began["t"]), error=_error_type(result), rss=rss, cpu=cpu,
             peak=self._peak(began, rss), peak_by=self._peak_by(began), **fields,
         )  # fmt: skip
-        self.waiting.look(began["cell"])
+        self.waiting.look(began["cell"], self._shell)
         self._ended()
 
     def _advanced(self, source: str, fields: dict[str, Any]) -> list[str]:

@@ -25,6 +25,11 @@ _IPYTHON_NAMES = frozenset(
     {"In", "Out", "_ih", "_oh", "_dh", "_i", "_ii", "_iii", "exit", "quit", "get_ipython", "open"}
 )
 _LAST_OUTPUTS = ("_", "__", "___")
+# Files of the standard library in which a thread waits that has more to do.
+_WHERE_WORK_COMES = ("/queue.py", "/selectors.py", "/socket.py", "/socketserver.py",
+                     "/futures/thread.py", "/asyncio/base_events.py")  # fmt: skip
+# The call of a thread's function keeps the tuple of its arguments until it returns.
+_KEEPS_ARGUMENTS = sys.version_info < (3, 12)
 _LAST_ERRORS = ("last_exc", "last_value", "last_traceback")
 
 
@@ -54,7 +59,7 @@ def notebook_roots(shell: Any, waiting: Waiting | None = None) -> list[Root]:
     found += _namespace(shell)
     found += _outputs(shell)
     found += _errors(shell)
-    found += _process_wide({id(shell.user_ns)}, waiting)
+    found += _process_wide({id(shell.user_ns)}, waiting, shell)
     return _real(found)
 
 
@@ -229,8 +234,10 @@ def _last_errors() -> Iterator[Root]:
         yield Root("traceback", f"sys.{name}", getattr(sys, name, None))
 
 
-def _process_wide(own_namespaces: set[int], waiting: Waiting | None = None) -> Iterator[Root]:
-    """Yield the roots every context has: modules of the user, classes, figures, threads."""
+def _process_wide(
+    own_namespaces: set[int], waiting: Waiting | None = None, shell: Any = None
+) -> Iterator[Root]:
+    """Yield the roots every context has: the user's modules, classes, threads, callbacks."""
     modules = list(user_modules(own_namespaces))
     for name, names in modules:
         for key, value in list(names.items()):
@@ -242,9 +249,14 @@ def _process_wide(own_namespaces: set[int], waiting: Waiting | None = None) -> I
         spaces.append(vars(main))
     yield from _class_attributes(spaces)
     yield from _figures()
-    yield from _threads()
+    yield from _threads(waiting)
     yield from _tasks(waiting)
     yield from running_locals(waiting)
+    # Not where a script starts: see docs/how-it-works.md.
+    from . import callbacks
+
+    yield from callbacks.callback_roots(shell, waiting)
+    yield from _saved_garbage()
 
 
 def user_modules(own_namespaces: set[int]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -331,19 +343,63 @@ def tell_cells(found: Iterable[Root], figures: artists.FigureCells, running: int
                 root.facts["cell"] = cell
 
 
-def _threads() -> Iterator[Root]:
+def _threads(waiting: Waiting | None) -> Iterator[Root]:
     # The program's own module, where it has one: importing it here would make a second one.
     threading = sys.modules.get("threading")
     if threading is None:
         return
     main = threading.main_thread()
-    for thread in list(threading._active.values()):
+    for ident, thread in list(threading._active.items()):
         if thread is main or sizes.module_of(type(thread)).startswith("ipykernel"):
             continue
+        names = sizes.instance_dict(thread) or {}
+        expr = f"thread {names.get('_name')!r}"
+        if _is_users_thread(thread, names):
+            since = _waiting_since(ident, waiting)
+            yield Root("thread", expr, thread, since=since)
+            if _KEEPS_ARGUMENTS and names.get("_args"):
+                yield Root("thread", expr, names["_args"], since=since)
+            continue
         for name in ("_args", "_kwargs"):
-            held = (sizes.instance_dict(thread) or {}).get(name)
-            if held:
-                yield Root("thread", f"thread {thread.name!r}", held)
+            if names.get(name):
+                yield Root("thread", expr, names[name])
+
+
+def _is_users_thread(thread: Any, names: dict[str, Any]) -> bool:
+    """Whether a thread runs a function of the user's; a timer is a callback."""
+    from . import callbacks
+
+    if callbacks.is_timer(thread):
+        return False
+    target = names.get("_target")
+    if target is not None:
+        return callbacks.is_users(target)
+    runs = (sizes.class_namespace(base).get("run") for base in sizes.mro(type(thread)))
+    return callbacks.is_users(next(run for run in runs if run is not None))
+
+
+def _waiting_since(ident: int, waiting: Waiting | None) -> int | None:
+    """Return the cell since which a thread waits, unless it waits for its next job."""
+    if waiting is None or _serves(ident):
+        return None
+    return waiting.since_of_thread(ident)
+
+
+def _serves(ident: int) -> bool:
+    """Whether a thread waits in one of the places where work comes from."""
+    step = sys._current_frames().get(ident)
+    while step is not None:
+        if step.f_code.co_filename.endswith(_WHERE_WORK_COMES):
+            return True
+        step = step.f_back
+    return False
+
+
+def _saved_garbage() -> Iterator[Root]:
+    """Yield both references to the list: that of the module, and the collector's own."""
+    if gc.garbage:
+        yield Root("interpreter", "gc.garbage", gc.garbage)
+        yield Root("interpreter", "gc.garbage", gc.garbage)
 
 
 def _tasks(waiting: Waiting | None) -> Iterator[Root]:

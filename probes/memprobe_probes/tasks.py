@@ -70,6 +70,21 @@ def pending() -> list[Any]:
     return [one for one in found.values() if coroutine_of(one) is not None]
 
 
+def loops() -> list[Any]:
+    """Return the event loops that run tasks, or that tornado drives."""
+    found = {id(loop): loop for loop in _loops()}
+    task = task_type()
+    for one in _registered() if task is not None else ():
+        if is_task(type(one)):
+            loop = task.get_loop(one)
+            found[id(loop)] = loop
+    tornado = getattr(sys.modules.get("tornado.ioloop"), "IOLoop", None)
+    driven = getattr(tornado, "_ioloop_for_asyncio", None)
+    if type(driven) is dict:
+        found.update((id(loop), loop) for loop in list(driven))
+    return list(found.values())
+
+
 def coroutine_of(task: Any) -> Any:
     """Return the user's coroutine that a task runs, or None where it runs somebody else's."""
     from .roots import is_user_code  # which asks this module for its tasks

@@ -11,6 +11,7 @@ import sys
 import weakref
 
 from . import sizes, tasks
+from .callbacks import Registered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,9 +26,11 @@ class Waiting:
 
     def __init__(self) -> None:
         self._places: dict[tuple[str, int], tuple[Any, int | None]] = {}
+        self.callbacks = Registered()
 
-    def look(self, cell: int | None) -> None:
+    def look(self, cell: int | None, shell: Any = None) -> None:
         """Note where everything waits after ``cell``; what went on since starts anew."""
+        self.callbacks.look(cell, shell)
         now: dict[tuple[str, int], tuple[Any, int | None]] = {}
         for key, place in [*_threads(), *_tasks()]:
             before = self._places.get(key)

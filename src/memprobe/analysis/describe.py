@@ -75,7 +75,7 @@ def finding(
         title=title,
         context=evidence.recording.header.context,
         object=subject,
-        holders=[Holding(root=holder.root, expr=holder.expr) for holder in holders],
+        holders=_holdings(holders),
         exclusive_bytes=bundle.exclusive,
         shared_bytes=bundle.shared,
         reclaim=reclaim(bundle),
@@ -86,6 +86,12 @@ def finding(
         fix=fix,
         fingerprint=fingerprint(code, first.root, subject.type, path, made.hash if made else ""),
     )
+
+
+def _holdings(holders: list[Holder]) -> list[Holding]:
+    """Return what to cut; some expressions stand for more than one reference."""
+    names = dict.fromkeys((holder.root, holder.expr) for holder in holders)
+    return [Holding(root=root, expr=expr) for root, expr in names]
 
 
 def subject_of(bundle: Bundle, first: Holder) -> HeldObject:

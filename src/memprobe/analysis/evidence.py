@@ -19,6 +19,14 @@ OUTPUT = "ipython-output"
 TRACEBACK = "traceback"
 WAITING = ("suspended-frame", "frame")
 FIGURE = "figure"
+CALLBACK = "callback"
+THREAD = "thread"
+# What is called, or ends what is called: a name of one of these is no name of the data it keeps.
+CALLBACK_TYPES = frozenset({
+    "function", "method", "functools.partial", "threading.Timer", "threading.Thread",
+    "weakref.finalize", "asyncio.events.TimerHandle",
+})  # fmt: skip
+_NAMES = (NAMESPACE, "module", "class-attribute", "lru-cache")
 _LAST_OUTPUTS = ("_", "__", "___")
 _OUTPUT_NAMES = ("Out", "_oh")
 
@@ -58,12 +66,19 @@ class Evidence:
         """Bundles that would come back too if what the last cell made were let go."""
         return self._bundles(frozenset({State.STALE, State.LEFT, State.FRESH}))
 
+    @cached_property
+    def holders(self) -> dict[int, Holder]:
+        """The holders of the snapshot by their ids."""
+        return {} if self.snapshot is None else {one.id: one for one in self.snapshot.holders}
+
     def state(self, holder: Holder, group: Group) -> State:
         """Return how ``holder`` stands, as the keeper of ``group``."""
         if holder.root == TRACEBACK:
             return self._since(self._failed_cell(holder))
         if holder.root == OUTPUT:
             return self._output_state(holder)
+        if holder.root in (CALLBACK, THREAD):
+            return self._callback_state(holder, group)
         if TRACEBACK in group.via and holder.root in (NAMESPACE, "module", "class-attribute"):
             # Nobody works with the frames behind a stored exception, whoever uses its name.
             return self._stored_exception_state(holder)
@@ -132,6 +147,26 @@ class Evidence:
         if self.liveness.runs_after(holder.since) >= self.config.stale_cells:
             return State.STALE
         return State.FIXED
+
+    def _callback_state(self, holder: Holder, group: Group) -> State:
+        """Return LEFT for a callback that keeps what no name of yours reaches.
+
+        One that is called soon is about to let go; a thread may be at work on what it was given.
+        """
+        if self._has_name(group):
+            return State.FIXED
+        if holder.root == THREAD:
+            return self._waiting_state(holder)
+        if holder.due is not None and holder.due < self.config.stale_seconds:
+            return State.FIXED
+        return self._since(holder.cell if holder.since is None else holder.since)
+
+    def _has_name(self, group: Group) -> bool:
+        """Whether a name leads to the group, other than the name of a callback itself."""
+        return any(
+            holder.root in _NAMES and holder.type not in CALLBACK_TYPES
+            for holder in map(self.holders.__getitem__, group.holders)
+        )
 
     def _output_state(self, holder: Holder) -> State:
         if self._read_lately(holder):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from memprobe.analysis.evidence import Evidence
 from memprobe.detectors.base import Detector
+from memprobe.detectors.callback_retained import CallbackRetained
 from memprobe.detectors.collected_frame import CollectedFrame
 from memprobe.detectors.growing_container import GrowingContainer
 from memprobe.detectors.lifetime_tax import LifetimeTax
@@ -15,6 +16,7 @@ from memprobe.detectors.notebook_tax import NotebookTax
 from memprobe.detectors.object_dtype_bloat import ObjectDtypeBloat
 from memprobe.detectors.open_figures import OpenFigures
 from memprobe.detectors.output_history import OutputHistory
+from memprobe.detectors.reference_cycle import ReferenceCycle
 from memprobe.detectors.rerun_growth import RerunGrowth
 from memprobe.detectors.selection import chosen
 from memprobe.detectors.shadow_copies import ShadowCopies
@@ -28,7 +30,9 @@ from memprobe.findings import Finding, number_duplicates
 DETECTORS: tuple[Detector, ...] = (
     GrowingContainer(),
     UnboundedCache(),
+    ReferenceCycle(),
     TracebackRetained(),
+    CallbackRetained(),
     SuspendedFrame(),
     OutputHistory(),
     StaleVariable(),

@@ -1,0 +1,19 @@
+"""Say at exit how many rows there were: the number is enough."""
+
+import atexit
+
+import numpy as np
+
+
+def main() -> float:
+    table = np.random.default_rng(1).random((1_000_000, 8))
+    rows = len(table)
+
+    def goodbye() -> None:
+        print(rows, "rows")
+
+    atexit.register(goodbye)
+    return float(table.mean())
+
+
+print(round(main(), 2))
