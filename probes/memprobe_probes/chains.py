@@ -16,7 +16,7 @@ import sys
 import time
 import types
 
-from . import paths, roots, sizes
+from . import frames, paths, roots, sizes
 from .containers import CONTAINERS
 from .walk import TooLong, Walk
 
@@ -81,14 +81,18 @@ def load_objgraph() -> Any:
     if _objgraph is None:
         from importlib import util
 
-        spec = util.find_spec("objgraph")
+        try:
+            spec = util.find_spec("objgraph")
+        except (ImportError, ValueError):
+            spec = None
         if spec is None or spec.loader is None:
             return None
-        _objgraph = util.module_from_spec(spec)
-        spec.loader.exec_module(_objgraph)
-        _objgraph.gc = types.SimpleNamespace(
+        module: Any = util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        module.gc = types.SimpleNamespace(
             collect=lambda *_: 0, get_referrers=gc.get_referrers, get_referents=gc.get_referents
         )
+        _objgraph = module
     return _objgraph
 
 
@@ -115,6 +119,7 @@ class Search:
         for kind, expr in self._named.get(id(target), ()):
             found.ways.append(Way(kind, [expr], [Hop(expr, kind_of, found.target)]))
         referrers = [one for one in gc.get_referrers(target) if id(one) not in ignored]
+        referrers = [one for one in referrers if not _is_left_by_magic(one)]
         found.more = max(0, len(referrers) - MOST_WAYS)
         del referrers[MOST_WAYS:]
         try:
@@ -239,6 +244,19 @@ def _own_frames() -> set[int]:
         found.add(id(frame))
         frame = frame.f_back
     return found
+
+
+def _is_left_by_magic(obj: Any) -> bool:
+    """Whether this is the dict of locals of a function that called the magic.
+
+    IPython asks for it to expand ``$name`` in a magic's line, and up to Python 3.12 it stays.
+    """
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None and type(obj) is dict:
+        if frames.is_locals_dict(frame, obj):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _module_namespaces(without: set[int]) -> dict[int, str]:

@@ -18,6 +18,10 @@ NO_OBJGRAPH = (
 )
 NO_GRAPHVIZ = "for a picture, install Graphviz where this kernel runs: it has no program `dot`"
 MOST_EXPRS = 3  # of a root in one line
+_KINDS = {
+    chains.LOST: "held, but by what is not found", "ipython-output": "IPython output history",
+    "traceback": "last exception", "frame": "running frame", "figure": "open figure",
+}  # fmt: skip
 
 
 def show(shell: Any, name: str) -> None:
@@ -86,19 +90,19 @@ def as_text(name: str, facts: str, found: Found) -> Iterator[str]:
 def as_drawing(name: str, facts: str, found: Found) -> dot.Drawing:
     """Return the ways as a graph: roots above, the object at its end."""
     drawing = dot.Drawing(f"memprobe · what keeps {name} now")
+    drawing.node(found.target, [facts], dot.HELD)
     for way in found.ways:
         above: object = ("root", way.root)
         drawing.node(above, [_kind(way.root)], dot.ROOT if way.exprs else dot.NOTE)
         edges = [_exprs(way), *([hop.edge] for hop in way.hops[1:])]
         for number, (hop, words) in enumerate(zip(way.hops, edges)):
-            drawing.node(hop.id, [hop.type])
+            if hop.id != found.target:
+                drawing.node(hop.id, [hop.type])
             drawing.edge(above, hop.id, words, dot.PLAIN if number or way.exprs else dot.UNKNOWN)
             above = hop.id
-    end = found.target
-    drawing.node(end, [facts], dot.HELD)
     for remark in _remarks(found):
         drawing.node(remark, [remark], dot.NOTE)
-        drawing.edge(remark, end, [], dot.UNKNOWN)
+        drawing.edge(remark, found.target, [], dot.UNKNOWN)
     return drawing
 
 
@@ -115,7 +119,7 @@ def _exprs(way: Way) -> list[str]:
 
 
 def _kind(root: str) -> str:
-    return "held, but by what is not found" if root == chains.LOST else root.replace("-", " ")
+    return _KINDS.get(root) or root.replace("-", " ")
 
 
 def _remarks(found: Found) -> Iterator[str]:

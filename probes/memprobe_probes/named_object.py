@@ -90,7 +90,7 @@ def _item(obj: Any, key: Any) -> Any:
     try:
         for base in (list, tuple):
             if base in cls and type(key) is int:
-                return base.__getitem__(obj, key)  # type: ignore[attr-defined]
+                return base.__getitem__(obj, key)
         if dict in cls and type(key) in (int, str):
             return dict.get(obj, key, _NOTHING)
     except IndexError:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _VIA = {types.TracebackType: "traceback", types.FrameType: "frame", types.CellType: "closure",
         types.GeneratorType: "suspended-frame", types.CoroutineType: "suspended-frame",
         types.AsyncGeneratorType: "suspended-frame"}  # fmt: skip
+_OWN_FRAME = "gi_frame"
 
 
 def path_to(walk: Walk, node: int) -> tuple[list[dict[str, str]], list[str]]:
@@ -51,14 +52,17 @@ def named_steps(objects: list[Any]) -> list[dict[str, str]]:
 def named_edges(objects: list[Any]) -> list[tuple[str, Any]]:
     """Return each edge between ``objects`` with what it leads to.
 
-    The dict of an object's attributes, or of a frame's locals, is no step of its own.
+    The dict of an object's attributes or of a frame's locals is no step of its own, nor is the
+    frame of a generator, which is an object up to Python 3.10 only.
     """
     found: list[tuple[str, Any]] = []
     for above, below in itertools.pairwise(objects):
         edge = edge_name(above, below)
-        if found and found[-1][0] in ("__dict__", "f_locals"):
-            dot = "." if found.pop()[0] == "__dict__" else ""
-            edge = dot + key_of(above, below)
+        last = found[-1][0] if found else ""
+        if last in ("__dict__", "f_locals", _OWN_FRAME):
+            found.pop()
+        if last in ("__dict__", "f_locals"):
+            edge = ("." if last == "__dict__" else "") + key_of(above, below)
         found.append((edge, below))
     return found
 
@@ -91,7 +95,7 @@ def edge_name(above: Any, below: Any) -> str:
         return frames.name_of_local(above, below) or "local"
     frame = _frame_of(above)
     if frame is not None:
-        return frames.name_of_local(frame, below) or "local"
+        return _OWN_FRAME if below is frame else frames.name_of_local(frame, below) or "local"
     if cls is types.CellType:
         return "cell_contents"
     if cls is types.FunctionType:
