@@ -160,8 +160,8 @@ def _memory(copied: bool) -> int:
 def _mistaken(walker: Any) -> set[int]:
     """Return the sizers that do not agree with Python itself."""
     samples: tuple[tuple[int, Any], ...] = (
-        (INT, 5), (INT, 1 << 200), (STR, "text"), (STR, "tëxt"), (STR, "テキスト"), (LIST, [1, 2, 3]),
-        (DICT, {"a": 1}), (DICT, {1: 1, 2: 2}), (DICT, dict.fromkeys(range(500))),
+        (INT, 5), (INT, 1 << 200), (STR, "text"), (STR, "tëxt"), (STR, "テキスト"),
+        (LIST, [1, 2, 3]), (DICT, {"a": 1}), (DICT, {1: 1, 2: 2}), (DICT, dict.fromkeys(range(500))),
         (SET, {1, 2}), (SET, set(range(500))), (BYTEARRAY, bytearray(300)),
     )  # fmt: skip
     return {sizer for sizer, one in samples if walker.size(one, sizer) != sys.getsizeof(one)}

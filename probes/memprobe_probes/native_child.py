@@ -1,4 +1,4 @@
-"""The copy of this process that walks: its answer, its end, and what to do when it does not come."""
+"""The copy of this process that walks: its answer, its end, and what if neither comes."""
 
 from __future__ import annotations
 

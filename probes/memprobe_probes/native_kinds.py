@@ -30,6 +30,7 @@ BYTES = 1 << 18
 PLAIN, INT, STR, LIST, DICT, SET, BYTEARRAY, DEQUE, ORDERED, ARRAYS, BYTESIO, STRINGIO, SHELL = (
     range(13)
 )
+FIRM = 13  # its own C code knows how much follows it; here only the fixed part counts
 
 # Classes cut together with their subclasses; those of libraries are cut by themselves.
 _CUT_BELOW = (
@@ -110,7 +111,7 @@ class Classes:
         name = sizes.type_name(cls)
         is_view = cls is memoryview or cls is MANAGED_BUFFER
         if kind.adapter is not None:
-            sizer = SHELL
+            sizer = sizer if is_view else SHELL
             if not kind.is_array and not is_view:
                 flags |= OPAQUE
         if name == "mmap.mmap":
@@ -122,8 +123,9 @@ class Classes:
         for base in sizes.mro(cls):
             found = _SIZERS.get(base) or _SIZERS_BY_NAME.get(_full_name(base), PLAIN)
             if found or "__sizeof__" in sizes.class_namespace(base):
-                return PLAIN if found in self.mistaken else found
-        return PLAIN
+                by_length = base in (object, bytes, type)
+                return PLAIN if by_length else FIRM if found in self.mistaken else found or FIRM
+        return FIRM
 
 
 def first() -> list[type]:

@@ -80,7 +80,7 @@ static uint32_t derive(Kinds *kinds, PyTypeObject *type)
 {
     Py_ssize_t length;
     PyTypeObject *const *bases = layout_mro(type, &length);
-    uint32_t flags = KIND_UNKNOWN, sizer = SIZE_PLAIN, fixed = 0;
+    uint32_t flags = KIND_UNKNOWN, sizer = SIZE_FIRM, fixed = 0;
     for (Py_ssize_t at = 1; at < length; at++) {
         uint32_t known = kinds_known(kinds, bases[at]);
         if (known == UINT32_MAX)

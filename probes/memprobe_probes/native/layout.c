@@ -135,7 +135,11 @@ static uint64_t values_size(const Kind *kind, const PyObject *object, const void
         (const char *)layout_word(kind->type, minor == 11 ? CACHED_KEYS_310 : CACHED_KEYS_312);
     if (!values || !keys)
         return 0;
+    /* The first instances of a class get more slots than later ones; what lies before the slots
+       tells how many, to the next multiple of eight. */
     uint64_t slots = shared_values(keys), prefix = ((const uint8_t *)values)[-1];
+    if (((slots / 8 + 2 + 7) & ~UINT64_C(7)) != prefix && prefix >= 8)
+        slots = (prefix - 2) * 8;
     *block = (const char *)values - prefix;
     return prefix + slots;
 }
