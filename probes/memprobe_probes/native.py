@@ -67,12 +67,11 @@ class Native:
         """Make the copy that walks. Raises ``Incomplete``, ``TooLong`` or OSError."""
         request, walk = self._prepared(found, stops, asked, budget_ns)
         try:
-            packed = self._packed(request, SECONDS * 1000, True)
+            packed = self._packed(request, SECONDS * 1000, True)  # its lists are emptied below
             began = time.monotonic_ns()
             child = Child(self.walker, packed, SECONDS)
             self._learn_pause(time.monotonic_ns() - began, rss)
         finally:
-            packed = None
             request.forget()
         return Job(self, child, request, walk, found)
 
@@ -161,8 +160,9 @@ def _mistaken(walker: Any) -> set[int]:
     """Return the sizers that do not agree with Python itself."""
     samples: tuple[tuple[int, Any], ...] = (
         (INT, 5), (INT, 1 << 200), (STR, "text"), (STR, "tëxt"), (STR, "テキスト"),
-        (LIST, [1, 2, 3]), (DICT, {"a": 1}), (DICT, {1: 1, 2: 2}), (DICT, dict.fromkeys(range(500))),
-        (SET, {1, 2}), (SET, set(range(500))), (BYTEARRAY, bytearray(300)),
+        (LIST, [1, 2, 3]), (DICT, {"a": 1}), (DICT, {1: 1, 2: 2}),
+        (DICT, dict.fromkeys(range(500))), (SET, {1, 2}), (SET, set(range(500))),
+        (BYTEARRAY, bytearray(300)),
     )  # fmt: skip
     return {sizer for sizer, one in samples if walker.size(one, sizer) != sys.getsizeof(one)}
 

@@ -130,12 +130,12 @@ class Classes:
 
 def first() -> list[type]:
     """Return the classes that others are most often derived from."""
-    found = list(_FIRST)
+    found: list[Any] = list(_FIRST)
     for module, name in (("collections", "deque"), ("collections", "OrderedDict"),
                          ("array", "array"), ("io", "BytesIO"), ("io", "StringIO")):  # fmt: skip
         cls = getattr(sys.modules.get(module), name, None)
         if type in sizes.mro(type(cls)):
-            found.append(cls)  # type: ignore[arg-type]
+            found.append(cls)
     arrays = numpy_arrays.arrays()
     return found if arrays is None else [*found, arrays.array]
 
