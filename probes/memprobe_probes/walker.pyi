@@ -1,4 +1,40 @@
-"""The native walker (walker.c): what its functions take and give."""
+"""The native walker (walker.c): what its functions take and give.
+
+A request is ``(roots, held, kinds, stops, cuts, parts, asked, arrays, limits)``, made by
+``native_request``: two lists of objects, then bytes of 8-byte words. An answer is bytes that
+``native_answer`` reads. Sizes are bytes; addresses are those that ``id`` returns.
+"""
+
+from typing import Any
+
+Request = tuple[list[Any], list[Any], bytes, bytes, bytes, bytes, bytes, bytes, bytes]
 
 def check() -> str | None:
     """Return None where this interpreter's objects look as expected, else the reason in words."""
+
+def abilities() -> tuple[str | None, str | None]:
+    """Prepare; return why garbage, and why what goes back to the system, cannot be told here."""
+
+def size(object: Any, sizer: int, /) -> int:
+    """Return the bytes of an object, as the walk reads them by the way ``sizer``."""
+
+def array(object: Any, layout: bytes, /) -> tuple[int, int, int, int]:
+    """Return of an ndarray: lowest and highest address, bytes of elements, address of its base."""
+
+def scout(request: Request, /) -> tuple[list[type], list[Any], int, bool]:
+    """Walk a little way; return unknown classes, objects to be asked, nodes, and whether whole."""
+
+def here(request: Request, /) -> bytes:
+    """Walk in this process and return the answer. Raises MemoryError past the request's limit."""
+
+def spawn(request: Request, out: int, done: int, seconds: int, /) -> int:
+    """Walk in a copy of this process that writes its answer to the descriptor ``out``.
+
+    Returns the copy's pid; it ends after ``seconds`` at the latest. Raises OSError or MemoryError.
+    """
+
+def wait(pid: int, block: bool | int, /) -> int | None:
+    """Return the wait status of a copy that ended, or None while it runs. Raises OSError."""
+
+def _returned(blocks: bytes, buffers: bytes, /) -> tuple[int, int]:
+    """Return the bytes that go back to the system, with a trim and without (for tests)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shutil
@@ -293,3 +294,12 @@ def test_a_script_pays_nothing_for_it_before_its_first_line(tmp_path: Path) -> N
     assert run(*command, cwd=tmp_path) == "False False\n"
     kinds = [json.loads(line)["kind"] for line in (tmp_path / "look.memprobe").open()]
     assert "snapshot" in kinds
+
+
+@needs_walker
+def test_the_stub_names_what_the_walker_offers_and_nothing_else() -> None:
+    module, why = native_walker.load()
+    assert module is not None, why
+    stub = ast.parse(BUILT.with_name("walker.pyi").read_text())
+    named = {node.name for node in stub.body if isinstance(node, ast.FunctionDef)}
+    assert named == {name for name in vars(module) if not name.startswith("__")}
