@@ -21,6 +21,7 @@ _DEFAULTS: dict[str, Any] = {
     "context": "script", "method": "record", "program": "", "argc": 0, "interval": 1.0,
     "max_pause": 0.25, "cap": 64 * 1024 * 1024, "cpu_share": 0.01, "client": "host",
     "lease": None, "thread": False, "limits": None, "peak_reset": True,
+    "first_snapshot": "attach",
 }  # fmt: skip
 
 _MOST_CELLS = 1500  # what fits into one answer
@@ -69,7 +70,7 @@ def start(config: dict[str, Any]) -> dict[str, Any]:
         _watcher.renew(settings["client"])
         probe.listen(_watcher.cell_ended)
         atexit.register(_at_exit)
-        _watcher.start("attach")
+        _watcher.start(settings["first_snapshot"])
         probe.trace_allocations()
     return _described(probe, joined=False)
 
@@ -161,7 +162,13 @@ def _lease(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
 
 
 def _snapshot(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
-    probe.snapshot("request")
+    # Who asks may allow another pause than who started the probe.
+    allowed = probe.config["max_pause"]
+    probe.config["max_pause"] = args.get("max_pause", allowed)
+    try:
+        probe.snapshot("request", on_user_thread=_watcher is None)
+    finally:
+        probe.config["max_pause"] = allowed
     return {"written": probe.recorder.written}
 
 
@@ -176,7 +183,7 @@ def _end_log(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
 
 def _detach(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
     if _watcher is not None:
-        _watcher.drop(args.get("client"))
+        _watcher.drop(args.get("client"), last_snapshot=bool(args.get("last_snapshot", True)))
     return {"left": len(_watcher.leases) if _watcher else 0}
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Seconds between two looks at RSS (20 µs each): memory can go from half to full in one second.
 LOOK = 0.05
-
+_LONGEST_REQUEST = 65536  # bytes: what a FIFO holds
 
 _steps: tuple[Any, Any] | None = None  # the plan and the recorder of a run in steps
 
@@ -74,6 +74,7 @@ class ScriptWatch:
         self._owner = os.getpid()
         self._sees_figures = False
         self._trigger = GcTrigger(self._measure)
+        self._control = os.path.join(os.path.dirname(alive), "control")
         # Held open and never written: when it closes, the host sees an exit or an exec.
         self._alive = out_of_the_way(os.open(alive, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
         self._fifo = identity(self._alive)
@@ -114,10 +115,27 @@ class ScriptWatch:
             self._probe.watch_limit(on_user_thread=True)
             return LOOK
         self._probe.sample(on_user_thread=True)
-        if _steps is None and self._probe.due():
+        asked = self._obey()
+        if not asked and _steps is None and self._probe.due():
             self._probe.snapshot("interval", on_user_thread=True)
         self._next_sample = now + float(self._probe.interval)
         return min(LOOK, float(self._probe.interval))
+
+    def _obey(self) -> bool:
+        """Take the snapshots that somebody outside asks for; return whether there were any.
+
+        A request is in the FIFO only while whoever made it holds that open: it waits for us.
+        """
+        asked = False
+        for line in _waiting_in(self._control).split(b"\n"):
+            try:
+                message = plain_json.loads(line.decode())
+            except ValueError:
+                continue
+            if isinstance(message, dict) and message.get("verb") == "snapshot":
+                bootstrap.command(message)
+                asked = True
+        return asked
 
     def _await_figures(self) -> None:
         """Once matplotlib is there, register to look before its own exit handler closes all."""
@@ -134,3 +152,17 @@ class ScriptWatch:
                 self._probe.snapshot("exit", on_user_thread=True, unhurried=True)
         except BaseException:
             pass
+
+
+def _waiting_in(fifo: str) -> bytes:
+    """Return what was written into the FIFO and not read yet, without waiting."""
+    try:
+        fd = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.read(fd, _LONGEST_REQUEST)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)

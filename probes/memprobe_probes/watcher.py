@@ -41,6 +41,7 @@ class Watcher:
         self.folder = str(probe.config["folder"])
         self.leases: dict[str, float] = {}
         self.stop_reason: str | None = None
+        self.last_snapshot = True  # take one on leaving
         self._obey = obey
         self._gone = gone
         self._pending: str | None = None  # reason of a snapshot that waits to be due
@@ -62,13 +63,17 @@ class Watcher:
         lease = self.probe.config.get("lease")
         self.leases[client] = time.monotonic() + lease if lease else float("inf")
 
-    def drop(self, client: str | None) -> None:
-        """Drop one client's lease, or all of them; without any left the probe leaves."""
+    def drop(self, client: str | None, *, last_snapshot: bool = True) -> None:
+        """Drop one client's lease, or all of them; without any left the probe leaves.
+
+        Without ``last_snapshot`` it leaves as it is: the client has what it came for.
+        """
         if client is None:
             self.leases.clear()
         else:
             self.leases.pop(client, None)
         if not self.leases:
+            self.last_snapshot = last_snapshot
             self.stop("detach")
 
     def stop(self, reason: str) -> None:
@@ -169,7 +174,8 @@ class Watcher:
     def _leave(self) -> None:
         try:
             if os.getpid() == self.probe.pid:
-                self.probe.close(self.stop_reason or "stopped", final_snapshot=self.stop_reason)
+                last = self.stop_reason if self.last_snapshot else None
+                self.probe.close(self.stop_reason or "stopped", final_snapshot=last)
         except BaseException:
             self.probe.abandon()
         self._close(self._control)

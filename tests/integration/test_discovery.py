@@ -619,7 +619,8 @@ def test_at_a_terminal_one_is_chosen_by_number(
     typed: str, chosen: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
-    assert discovery._ask([row(pid=11, name="a.ipynb"), row(pid=12, name="b.ipynb")]) == chosen
+    rows = [row(pid=11, name="a.ipynb"), row(pid=12, name="b.ipynb")]
+    assert discovery._ask(rows, discovery.Asked()) == chosen
     shown = capsys.readouterr()
     assert shown.out == ""
     assert all(part in shown.err for part in ("11", "12", "a.ipynb", "b.ipynb"))
@@ -628,7 +629,7 @@ def test_at_a_terminal_one_is_chosen_by_number(
 def test_no_answer_at_the_terminal_chooses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     with pytest.raises(UsageError, match="no target"):
-        discovery._ask([row(), row()])
+        discovery._ask([row(), row()], discovery.Asked())
 
 
 def test_even_root_is_sent_to_become_the_kernels_user() -> None:

@@ -87,6 +87,11 @@ class ContextRow:
             return None
         return max(0.0, self.limit - self.limit_used) / self.slope
 
+    @property
+    def is_recorded_script(self) -> bool:
+        """Whether this is no kernel, but has a probe in it that a request can reach."""
+        return self.kind == "python" and self.probe is not None
+
     def context(self) -> KernelContext:
         """Return the row as the context that other verbs work on."""
         return KernelContext(
@@ -212,7 +217,7 @@ def _plain_row(process: Process, seen: Surroundings) -> ContextRow:
         slope=probe.slope if probe else None,
         spark=seen.table.spark_app(process.pid),
         probe=probe.session if probe else None,
-        obstacle=obstacles.of_python(process),
+        obstacle=obstacles.of_python(process, recorded=probe is not None),
     )
 
 
@@ -281,7 +286,8 @@ def _plain_processes(seen: Surroundings) -> list[Process]:
         and process.is_python
         and kernels.isdisjoint(above.pid for above in seen.table.ancestors(process.pid))
     ]
-    own.sort(key=lambda process: -(process.rss or 0))
+    # Those with a probe first: whoever asks for one of them means it, however small it is.
+    own.sort(key=lambda process: (process.pid not in seen.probes, -(process.rss or 0)))
     return own[:MOST_PLAIN_PROCESSES]
 
 

@@ -10,6 +10,7 @@ import difflib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from memprobe.errors import TargetError, UsageError
@@ -27,22 +28,45 @@ _SHORTEST_ID = 3
 _LISTS = "memprobe ps lists every kernel with its PID"
 
 
-def resolve(target: str | None = None) -> KernelContext:
-    """Return the kernel that ``target`` means; with None, let a person at a terminal choose.
+@dataclass(frozen=True)
+class Asked:
+    """What a verb can work on: kernels, with ``scripts`` also scripts that are being recorded."""
 
+    verb: str = "attach"
+    scripts: bool = False
+
+    def takes(self, row: ContextRow) -> bool:
+        """Whether the verb can work on ``row``."""
+        return row.attachable or (self.scripts and row.is_recorded_script)
+
+    @property
+    def doing(self) -> str:
+        """What the verb does, as the middle of a sentence."""
+        return "attach to" if self.verb == "attach" else f"take a {self.verb} of"
+
+    @property
+    def docs(self) -> str:
+        """The verb's page."""
+        return f"verbs/{self.verb}.md"
+
+
+def resolve(target: str | None = None, asked: Asked = Asked()) -> KernelContext:
+    """Return the context that ``target`` means; with None, let a person at a terminal choose.
+
+    A kernel; where ``asked`` takes scripts too, also one of those: it has no connection file.
     Raises TargetError, with cause and remedy, where nothing or more than one thing matches, and
-    where the match cannot be attached to.
+    where the verb cannot work on the match.
     """
     if not target:
-        return _choose()
+        return _choose(asked)
     _refuse_remote(target)
     rows = contexts()
-    matches = _matches(target, rows)
+    matches = _matches(target, rows, asked)
     if not matches:
-        raise _unknown(target, rows)
+        raise _unknown(target, rows, asked)
     if len(matches) > 1:
-        raise _ambiguous(target, matches)
-    return _entered(target, matches[0])
+        raise _ambiguous(target, matches, asked)
+    return _entered(target, matches[0], asked)
 
 
 def _refuse_remote(target: str) -> None:
@@ -57,7 +81,7 @@ def _refuse_remote(target: str) -> None:
         )
 
 
-def _matches(target: str, rows: Sequence[ContextRow]) -> list[ContextRow]:
+def _matches(target: str, rows: Sequence[ContextRow], asked: Asked) -> list[ContextRow]:
     """Return what the first reading of ``target`` that finds anything finds."""
     path = os.path.realpath(os.path.expanduser(target))
     live = [row for row in rows if row.pid is not None]
@@ -71,11 +95,16 @@ def _matches(target: str, rows: Sequence[ContextRow]) -> list[ContextRow]:
             bool(row.notebook) and _same_notebook(path, os.path.realpath(row.notebook or ""))
         ),
         lambda row: _ends_with(row.notebook or row.name, target),
+        lambda row: row.kind == "python" and row.name == os.path.basename(target),
         lambda row: len(target) >= _SHORTEST_ID and row.kernel_id.startswith(target),
     ]
     for candidates in (live, rows):  # what has ended is named only where nothing alive is meant
         for reading in readings:
-            found = [row for row in candidates if row.kind != "python" and reading(row)]
+            found = [
+                row
+                for row in candidates
+                if (row.kind != "python" or asked.takes(row)) and reading(row)
+            ]
             if found:
                 return found
     return []
@@ -92,31 +121,36 @@ def _ends_with(notebook: str, target: str) -> bool:
     return bool(wanted) and parts[-len(wanted) :] == wanted
 
 
-def _entered(target: str, row: ContextRow) -> KernelContext:
-    if not row.attachable:
-        raise _refused(target, Obstacle(row.why_not, row.remedy))
+def _entered(target: str, row: ContextRow, asked: Asked) -> KernelContext:
+    if not asked.takes(row):
+        raise _refused(target, Obstacle(row.why_not, row.remedy), asked)
     return row.context()
 
 
-def _refused(target: str, obstacle: Obstacle) -> TargetError:
+def _refused(target: str, obstacle: Obstacle, asked: Asked) -> TargetError:
     what = f"process {target}" if target.isdecimal() else target
     return TargetError(
-        f"cannot attach to {what}", cause=obstacle.why, remedy=obstacle.remedy, docs=_DOCS
+        f"cannot {asked.doing} {what}", cause=obstacle.why, remedy=obstacle.remedy, docs=asked.docs
     )
 
 
-def _ambiguous(target: str, matches: Sequence[ContextRow]) -> TargetError:
+def _ambiguous(target: str, matches: Sequence[ContextRow], asked: Asked) -> TargetError:
     """Return the error that lists ``matches``; ``target`` is empty where none was given."""
-    lines = [f"{row.pid}  {_named(row)}  (kernel {printable(row.kernel_id)})" for row in matches]
-    what = f"{target} could be {len(matches)} kernels"
+    lines = [f"{row.pid}  {_named(row)}  ({_kind(row)})" for row in matches]
+    kinds = "contexts" if any(row.kind == "python" for row in matches) else "kernels"
+    what = f"{target} could be {len(matches)} {kinds}"
     if not target:
-        what = f"{len(matches)} kernels run here, and no TARGET says which"
+        what = f"{len(matches)} {kinds} run here, and no TARGET says which"
     return TargetError(
         what,
         cause="to choose from are:\n           " + "\n           ".join(lines),
-        remedy=f"name one by its PID: memprobe attach {matches[0].pid}",
-        docs=_DOCS,
+        remedy=f"name one by its PID: memprobe {asked.verb} {matches[0].pid}",
+        docs=asked.docs,
     )
+
+
+def _kind(row: ContextRow) -> str:
+    return "script" if row.kind == "python" else f"kernel {printable(row.kernel_id)}"
 
 
 def _named(row: ContextRow) -> str:
@@ -124,21 +158,21 @@ def _named(row: ContextRow) -> str:
     return printable(row.notebook or row.name)
 
 
-def _unknown(target: str, rows: Sequence[ContextRow]) -> TargetError:
+def _unknown(target: str, rows: Sequence[ContextRow], asked: Asked) -> TargetError:
     if target.isdecimal():
-        return _unknown_pid(int(target))
+        return _unknown_pid(int(target), asked)
     file = Path(os.path.expanduser(target))
     there = os.path.exists(file)  # Path.exists() would raise for a name that is too long
     if file.suffix == ".json" and there:
-        return _unserved_file(target, file)
-    names = [row.name for row in rows if row.kind == "kernel"]
+        return _unserved_file(target, file, asked)
+    names = [row.name for row in rows if row.kind == "kernel" or asked.takes(row)]
     close = difflib.get_close_matches(os.path.basename(target), names, n=1)
     exists = " (the file is there, but no running kernel belongs to it)" if there else ""
     return TargetError(
         f"there is no running kernel {target}",
         cause=_what_runs(names) + exists,
         remedy=f"did you mean {close[0]}?" if close else _LISTS,
-        docs=_DOCS,
+        docs=asked.docs,
     )
 
 
@@ -149,24 +183,23 @@ def _what_runs(names: Sequence[str]) -> str:
     return "running are: " + ", ".join(names[:5]) + more
 
 
-def _unserved_file(target: str, file: Path) -> TargetError:
+def _unserved_file(target: str, file: Path, asked: Asked) -> TargetError:
     from memprobe.targets.kernel_argv import is_connection_file
 
     if is_connection_file(file):
-        return _refused(target, obstacles.of_left_over(file))
+        return _refused(target, obstacles.of_left_over(file), asked)
     return TargetError(
         f"{target} is no connection file",
         cause="it does not hold a kernel's ports",
         remedy=_LISTS,
-        docs=_DOCS,
+        docs=asked.docs,
     )
 
 
-def _unknown_pid(pid: int) -> TargetError:
+def _unknown_pid(pid: int, asked: Asked) -> TargetError:
     process = read_processes().by_pid.get(pid)
-    if process is None:
-        return _hidden_or_gone(pid)
-    return _refused(str(pid), _obstacle(process))
+    obstacle = _hidden_or_gone(pid) if process is None else _obstacle(process)
+    return _refused(str(pid), obstacle, asked)
 
 
 def _obstacle(process: Process) -> Obstacle:
@@ -175,17 +208,15 @@ def _obstacle(process: Process) -> Obstacle:
     return obstacles.of_program(process)
 
 
-def _hidden_or_gone(pid: int) -> TargetError:
+def _hidden_or_gone(pid: int) -> Obstacle:
     """Tell why a PID is not in the table of processes."""
     status = status_fields(pid)
     owner = status.get("Tgid", str(pid))
     if owner != str(pid):
-        thread = Obstacle(f"{pid} is a thread of process {owner}", f"name that: {owner}")
-        return _refused(str(pid), thread)
+        return Obstacle(f"{pid} is a thread of process {owner}", f"name that: {owner}")
     if not status and _exists(pid):
-        return _refused(str(pid), obstacles.not_ours(pid, None))
-    gone = Obstacle("there is no such process (it may have ended)", _LISTS)
-    return _refused(str(pid), gone)
+        return obstacles.not_ours(pid, None)
+    return Obstacle("there is no such process (it may have ended)", _LISTS)
 
 
 def _exists(pid: int) -> bool:
@@ -199,21 +230,21 @@ def _exists(pid: int) -> bool:
     return pid > 0
 
 
-def _choose() -> KernelContext:
-    """Let a person pick one of the kernels that can be attached to."""
-    rows = [row for row in contexts() if row.attachable]
+def _choose(asked: Asked) -> KernelContext:
+    """Let a person pick one of the contexts that the verb can work on."""
+    rows = [row for row in contexts() if asked.takes(row)]
     if not rows:
         raise TargetError(
-            "there is nothing to attach to",
+            f"there is nothing to {asked.doing}",
             cause="no Jupyter kernel that can be attached to runs on this machine",
             remedy="open a notebook, or start a script under memprobe: memprobe run SCRIPT.py",
-            docs=_DOCS,
+            docs=asked.docs,
         )
     if len(rows) == 1:
         return rows[0].context()
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise _ambiguous("", rows)
-    return rows[_ask(rows)].context()
+        raise _ambiguous("", rows, asked)
+    return rows[_ask(rows, asked)].context()
 
 
 def _facts(row: ContextRow) -> str:
@@ -221,13 +252,13 @@ def _facts(row: ContextRow) -> str:
     return " ".join(filter(None, [memory, row.state if row.state != "unknown" else ""]))
 
 
-def _ask(rows: Sequence[ContextRow]) -> int:
+def _ask(rows: Sequence[ContextRow], asked: Asked) -> int:
     for number, row in enumerate(rows, 1):
         print(f"{number:3}  {row.pid:>8}  {_facts(row):>20}  {_named(row)}", file=sys.stderr)
     while True:
-        print(f"attach to which (1-{len(rows)})? ", end="", file=sys.stderr, flush=True)
+        print(f"{asked.doing} which (1-{len(rows)})? ", end="", file=sys.stderr, flush=True)
         answer = sys.stdin.readline()
         if not answer:
-            raise UsageError("no target was chosen", remedy="memprobe attach PID")
+            raise UsageError("no target was chosen", remedy=f"memprobe {asked.verb} PID")
         if answer.strip().isdecimal() and 1 <= int(answer) <= len(rows):
             return int(answer) - 1

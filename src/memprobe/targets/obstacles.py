@@ -31,8 +31,13 @@ def of_kernel(kernel: KernelProcess, kernelspec_remote: bool = False) -> Obstacl
     )
 
 
-def of_python(process: Process) -> Obstacle:
+def of_python(process: Process, *, recorded: bool = False) -> Obstacle:
     """Return why a Python process that is no kernel cannot be attached to."""
+    if recorded:
+        return Obstacle(
+            "a script that is being recorded already",
+            f"look at it: memprobe snapshot {process.pid}",
+        )
     return _other_user(process) or Obstacle(
         "not a Jupyter kernel: this version attaches to kernels only", RUN_INSTEAD
     )

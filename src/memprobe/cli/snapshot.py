@@ -1,0 +1,107 @@
+"""``memprobe snapshot``: look once at a running context, report, leave nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from memprobe.cli.rules import known_before, rule_options
+from memprobe.reporters import FORMATS
+
+if TYPE_CHECKING:
+    from memprobe.config import Config
+    from memprobe.targets.contexts import KernelContext
+
+DOCS = "verbs/snapshot.md"
+
+
+@click.command("snapshot")
+@click.argument("target", required=False)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Keep the recording."
+)
+@click.option("--force", is_flag=True, help="Overwrite FILE.")
+@click.option(
+    "--max-pause", metavar="SECONDS", help="Longest stop for the snapshot.  [default: 0.25]"
+)
+@click.option(
+    "--timeout", type=float, default=30.0, show_default=True, metavar="SECONDS",
+    help="How long to wait for the target's answer.",
+)  # fmt: skip
+@rule_options
+@click.option("--output-format", type=click.Choice(FORMATS), default="text", show_default=True)
+@click.option("-q", "--quiet", is_flag=True, help="No progress, only the report.")
+def command(
+    target: str | None, output: Path | None, force: bool, max_pause: str | None, timeout: float,
+    select: str | None, ignore: str | None, baseline: str | None, output_format: str, quiet: bool,
+) -> int:  # fmt: skip
+    """Take one snapshot of a running notebook or script, also while a cell runs, and report.
+
+    TARGET is a notebook's name or path, a kernel id, a connection file or a PID, or the name of a
+    script that runs under memprobe run; without it, choose from a list. Afterwards nothing is
+    left in it: no probe, no file. A probe that is there already stays.
+    """
+    from memprobe import config
+    from memprobe.cli.judge import judge
+    from memprobe.targets.discovery import Asked, resolve
+
+    settings = config.load(max_pause=max_pause, select=select, ignore=ignore)
+    known = known_before(settings, baseline)
+    context = resolve(target, Asked("snapshot", scripts=True))
+    with _recording(output) as path:
+        _take(context, path, force, timeout, settings, quiet)
+        verdict = judge([str(path)], settings, known)
+    for report in verdict.reports:
+        report.recording.path = str(output or "")  # else it is gone
+        report.overhead.cpu_share = None  # of one look's time it says nothing
+        verdict.show(output_format)
+    if output is not None:
+        _say(quiet, f"recording: {output}")
+    return verdict.exit_code(exit_zero=True)
+
+
+@contextlib.contextmanager
+def _recording(output: Path | None) -> Iterator[Path]:
+    """Yield where to record: a file to keep, or one that is gone afterwards."""
+    if output is not None:
+        yield output
+        return
+    with tempfile.TemporaryDirectory(prefix="memprobe-snapshot-") as folder:
+        yield Path(folder, "snapshot.memprobe")
+
+
+def _take(
+    context: KernelContext, path: Path, force: bool, timeout: float, settings: Config, quiet: bool
+) -> None:
+    from memprobe.targets import snapshot
+    from memprobe.targets.interrupts import Interrupts
+    from memprobe.targets.kernel import AttachOptions
+
+    options = AttachOptions(
+        output=path, program=_name(context), interval=settings.interval, timeout=timeout,
+        max_pause=settings.max_pause, cap=settings.cap, force=force, lease=settings.lease,
+        cpu_share=settings.cpu_share,
+    )  # fmt: skip
+    _say(quiet, f"looking at {_name(context)} (process {context.pid})")
+    with Interrupts() as interrupts:
+        if context.connection_file is None:
+            snapshot.of_script(context.pid, options, interrupts)
+        elif not snapshot.of_kernel(context.connection_file, context.pid, options, interrupts):
+            _say(
+                quiet,
+                "the kernel does not answer now; the probe leaves as soon as C code there lets it",
+            )
+
+
+def _name(context: KernelContext) -> str:
+    return Path(context.notebook).name if context.notebook else context.name
+
+
+def _say(quiet: bool, text: str) -> None:
+    if not quiet:
+        click.echo(text, err=True)
