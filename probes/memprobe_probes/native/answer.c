@@ -207,12 +207,13 @@ static void put_groups(Writer *writer)
 
 static void put_types(Writer *writer)
 {
-    const Kinds *kinds = writer->asked->graph->kinds;
+    Kinds *kinds = writer->asked->graph->kinds;
     size_t at = put_later(writer), told = 0;
     for (uint32_t number = 0; number < kinds->rows.used; number++) {
-        const Kind *kind = kinds_row(kinds, number);
+        Kind *kind = kinds_row(kinds, number);
         if (kind->count == 0)
             continue;
+        kind->flags |= KIND_TOLD;
         put(writer, (uintptr_t)kind->type);
         put(writer, kind->count);
         put(writer, kind->bytes);
@@ -360,7 +361,7 @@ static void put_unknown(Writer *writer)
     const Kinds *kinds = writer->asked->graph->kinds;
     size_t at = put_later(writer), told = 0;
     for (uint32_t number = 0; number < kinds->rows.used; number++)
-        if (kinds_row(kinds, number)->flags & KIND_UNKNOWN) {
+        if (!(~kinds_row(kinds, number)->flags & (KIND_UNKNOWN | KIND_TOLD))) {
             put(writer, (uintptr_t)kinds_row(kinds, number)->type);
             told++;
         }

@@ -29,6 +29,7 @@ enum {
     KIND_UNKNOWN = 1 << 16,     /* Python was not asked about this class */
     KIND_BUFFER = 1 << 17,      /* no class: native memory */
     KIND_BYTES = 1 << 18,
+    KIND_TOLD = 1 << 19, /* named in the answer */
 };
 #define KIND_INHERITED                                                                     \
     (KIND_FIXED | KIND_OPAQUE | KIND_ARRAY | KIND_PARTLY_MET | KIND_TASK | KIND_WALKED)
