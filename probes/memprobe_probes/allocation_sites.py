@@ -87,14 +87,19 @@ def of_group(walk: Walk, members: Sequence[int]) -> dict[str, Any]:
     """Return ``sites`` and ``places`` of the group that the nodes ``members`` make up."""
     pieces: list[Piece] = []
     for node, stands_for in _chosen(walk.sizes, members):
-        obj = walk.objects[node]
-        if obj is None:
-            owner = walk.objects[walk.parents[node]] if walk.parents[node] >= 0 else None
-            address = walk.addresses[node]
-            pieces.append(Piece(owner, address, walk.sizes[node], stands_for))
-        else:
-            pieces += _pieces_of(obj, walk.kind(type(obj)).size(obj), stands_for)
+        for piece in _pieces_of_node(walk, node):
+            # One of several like it: it answers for the others in its own proportions.
+            piece.stands_for *= stands_for / max(walk.sizes[node], 1)
+            pieces.append(piece)
     return _rows(pieces)
+
+
+def _pieces_of_node(walk: Walk, node: int) -> list[Piece]:
+    obj, nbytes = walk.objects[node], walk.sizes[node]
+    if obj is not None:
+        return _pieces_of(obj, walk.kind(type(obj)).size(obj), nbytes)
+    owner = walk.objects[walk.parents[node]] if walk.parents[node] >= 0 else None
+    return [Piece(owner, walk.addresses[node], nbytes, nbytes)]
 
 
 def members_of(masks: Sequence[int], kept: set[int]) -> dict[int, list[int]]:
@@ -123,16 +128,15 @@ def _chosen(weights: Sequence[float], members: Sequence[int]) -> Iterator[tuple[
         yield share[len(share) // 2], sum(weights[node] for node in share)
 
 
-def _pieces_of(obj: Any, shallow: int, stands_for: float) -> list[Piece]:
-    """Return an object, its table, and a draw of its elements where it stands for those too."""
-    pieces = [Piece(obj, id(obj), shallow, min(shallow, stands_for))]
+def _pieces_of(obj: Any, shallow: int, nbytes: float) -> list[Piece]:
+    """Return an object or its table, and a draw of its elements where ``nbytes`` counts those."""
     table = _table(obj)
+    own = Piece(obj, id(obj), shallow, nbytes)
     if table >= LEAST_TABLE:
-        pieces = [Piece(obj, 0, table, min(table, stands_for))]
-    left = stands_for - shallow
-    if left > shallow:
-        pieces += _inside(obj, left)
-    return pieces
+        own = Piece(obj, 0, table, nbytes)
+    inside = _inside(obj, nbytes - shallow) if nbytes > 2 * shallow else []
+    own.stands_for -= sum(piece.stands_for for piece in inside)
+    return [own, *inside]
 
 
 def _inside(obj: Any, nbytes: float) -> list[Piece]:

@@ -31,7 +31,7 @@ def add_sites(findings: Iterable[Finding], recording: Recording, snapshot: Snaps
         sites = _merged(site for one in groups for site in known.get(one, ()))
         if sum(site.bytes or 0 for site in sites) < WHOLE * finding.exclusive_bytes:
             continue  # a few of its bytes say nothing about the others
-        finding.allocated = sites
+        finding.allocated = sites[:MOST_SITES]
         if finding.created is None:
             finding.created = _created(finding)
 
@@ -95,7 +95,7 @@ def _merged(sites: Iterable[Site]) -> list[AllocationSite]:
             row.certain = row.certain and site.certain
     least = LEAST_SHARE * sum(row.bytes or 0 for row in rows.values())
     told = [row for row in rows.values() if (row.bytes or 0) >= least]
-    return sorted(told, key=lambda row: -(row.bytes or 0))[:MOST_SITES]
+    return sorted(told, key=lambda row: -(row.bytes or 0))
 
 
 def _shown(site: Site) -> AllocationSite:
