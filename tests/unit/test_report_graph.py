@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
 from pathlib import Path
@@ -66,13 +67,13 @@ class Graph:
 
 
 def shown(label: str) -> str:
-    r"""Return what Graphviz shows for a quoted label: ``\n`` breaks a line, ``\\`` is one."""
+    r"""Return what Graphviz shows for a quoted label: it reads ``\n``, ``\\`` and entities."""
     text, inside = "", iter(label[1:-1] if label.startswith('"') else label)
     for character in inside:
         if character == "\\":
             character = {"n": "\n", "\\": "\\", '"': '"'}[next(inside)]
         text += character
-    return text.replace("&amp;", "&")
+    return html.unescape(text)
 
 
 def steps(*pairs: tuple[str, str]) -> list[dict[str, str]]:
