@@ -33,24 +33,17 @@ void tcache_open(Tcache *cache, uintptr_t heap)
 
 void tcache_offer(Tcache *cache, uintptr_t chunk, uint64_t size)
 {
-    size_t bin = (size - CHUNK_LEAST + STEP - 1) / STEP, place = 0;
+    size_t bin = (size - CHUNK_LEAST + STEP - 1) / STEP;
     if (bin >= TCACHE_BINS || cache->room[bin] == 0)
         return;
-    uintptr_t *chunks = cache->chunks[bin];
-    if (cache->used[bin] == cache->room[bin]) {
-        if (chunk < chunks[0])
-            return;
-        memmove(chunks, chunks + 1, (TCACHE_ROOM - 1) * sizeof(*chunks));
-        cache->used[bin]--;
-    }
-    while (place < cache->used[bin] && chunks[place] < chunk)
-        place++;
-    memmove(chunks + place + 1, chunks + place, (cache->used[bin] - place) * sizeof(*chunks));
-    chunks[place] = chunk;
-    cache->used[bin]++;
+    cache->chunks[bin][cache->next[bin]] = chunk;
+    cache->next[bin] = (uint8_t)((cache->next[bin] + 1) % cache->room[bin]);
+    if (cache->used[bin] < cache->room[bin])
+        cache->used[bin]++;
 }
 
 void tcache_reset(Tcache *cache)
 {
     memset(cache->used, 0, sizeof(cache->used));
+    memset(cache->next, 0, sizeof(cache->next));
 }
