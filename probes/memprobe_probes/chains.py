@@ -102,7 +102,8 @@ class Search:
     def __init__(self, shell: Any, waiting: Waiting | None = None) -> None:
         self._shell = shell
         self._waiting = waiting
-        self._deadline = time.monotonic() + PATIENCE
+        self._deadline = self._until = time.monotonic() + PATIENCE
+        self._late = False
         self._named: dict[int, list[tuple[str, str]]] = {}  # id → kind and expression
         for root in self._roots():
             self._named.setdefault(id(root.take()), []).append((root.kind, root.expr))
@@ -124,12 +125,16 @@ class Search:
         del referrers[MOST_WAYS:]
         try:
             while referrers:
+                self._allow(1 / len(referrers))
                 way = self._way(referrers.pop(), target, {id(referrers)})
                 found.ways += [way] if way else []
+            self._allow(1)
             if missing > 0:
                 found.ways += self._walked(target, {way.holder for way in found.ways})
         except (Late, TooLong):
-            found.cut_short = True
+            self._late = True
+        found.cut_short = self._late
+        found.more += len(referrers)
         found.ways.sort(key=_rank)
         found.unseen = max(0, missing - sum(way.by_walk for way in found.ways))
         return found
@@ -143,8 +148,11 @@ class Search:
         if objgraph is None:
             raise ImportError("objgraph")
         ignored = self._ignored | ours | {id(target)} | _own_frames()
-        chain = objgraph.find_backref_chain(holder, self._is_root, extra_ignore=ignored)
-        if not self._is_root(chain[0]) and _is_measured(holder, ours | {id(chain)}):
+        try:
+            chain = objgraph.find_backref_chain(holder, self._is_root, extra_ignore=ignored)
+        except Late:
+            chain, self._late = [holder], True
+        if not self._is_known(chain[0]) and _is_measured(holder, ours | {id(chain)}):
             return None
         return self._described([*chain, target])
 
@@ -159,9 +167,19 @@ class Search:
             return Way(LOST, [], _hops("", chain))
         return Way(named[0][0], [expr for _, expr in named], _hops(named[0][1], chain))
 
-    def _is_root(self, obj: Any) -> bool:
-        if time.monotonic() > self._deadline:
+    def _allow(self, share: float) -> None:
+        """Give the next search a share of the time that is left."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
             raise Late
+        self._until = time.monotonic() + left * share
+
+    def _is_root(self, obj: Any) -> bool:
+        if time.monotonic() > self._until:
+            raise Late
+        return self._is_known(obj)
+
+    def _is_known(self, obj: Any) -> bool:
         return id(obj) in self._named or id(obj) in self._modules
 
     def _walked(self, target: Any, known: set[int]) -> list[Way]:

@@ -19,9 +19,12 @@ NO_OBJGRAPH = (
 NO_GRAPHVIZ = "for a picture, install Graphviz where this kernel runs: it has no program `dot`"
 MOST_EXPRS = 3  # of a root in one line
 _KINDS = {
-    chains.LOST: "held, but by what is not found", "ipython-output": "IPython output history",
-    "traceback": "last exception", "frame": "running frame", "figure": "open figure",
-}  # fmt: skip
+    chains.LOST: "no name leads here: a cycle that waits for the collector, or C code",
+    "ipython-output": "IPython output history",
+    "traceback": "last exception",
+    "frame": "running frame",
+    "figure": "open figure",
+}
 
 
 def show(shell: Any, name: str) -> None:
@@ -29,7 +32,10 @@ def show(shell: Any, name: str) -> None:
 
     Databricks shows HTML through ``displayHTML``, which it puts into the namespace.
     """
-    text, picture = _told(shell, name)
+    try:
+        text, picture = _told(shell, name)
+    except Exception as error:
+        text, picture = f"memprobe: the graph could not be made: {type(error).__name__}", None
     rich = shell.user_ns.get("displayHTML")
     if picture is None:
         print(text)

@@ -116,8 +116,32 @@ def test_outputs_exceptions_running_frames_and_modules_hold_too(kernel: Kernel) 
     (error,) = (one for one in found if one.endswith("given → Store"))
     assert "sys.last_traceback → traceback" in error
     assert ".tb_frame → frame" in error
-    assert "not found" not in text
+    assert "no name leads here" not in text
     kernel.run("del sys.modules['library'], kept, calls, fails")
+
+
+def test_what_waits_for_the_collector_holds_without_a_name(kernel: Kernel) -> None:
+    kernel.run(
+        "gc.disable()\nclass Cycle:\n  def __init__(self): self.itself, self.data = self, kept\n"
+        "kept = Store(); Cycle();"
+    )
+    lines = told(kernel, "kept")
+    assert lines[3] == "├─ no name leads here: a cycle that waits for the collector, or C code"
+    assert lines[4] == "│    Cycle  .data → Store"
+    kernel.run("del kept; gc.enable(); gc.collect(); del Cycle")
+
+
+def test_a_search_that_takes_too_long_tells_what_it_has(kernel: Kernel) -> None:
+    kernel.run(
+        "chains = sys.modules['memprobe_probes.chains']; patience = chains.PATIENCE\n"
+        "loop = [arr]; loop.append(loop); table = {'a': [arr]}"
+    )
+    kernel.run("chains.PATIENCE = -1.0")
+    lines = told(kernel, "arr")
+    assert "arr → numpy.ndarray" in ways(lines)
+    assert any(line.startswith("├─ the search was cut short after") for line in lines)
+    assert any(line.endswith("more that refer to it") for line in lines)
+    kernel.run("chains.PATIENCE = patience; del chains, patience, loop, table")
 
 
 def test_an_object_inside_another_is_named_by_attributes_and_indices(kernel: Kernel) -> None:
@@ -266,6 +290,13 @@ def test_without_objgraph_it_says_what_to_install(kernel: Kernel) -> None:
     ]
     kernel.run("del sys.modules['objgraph']")
     assert "arr → numpy.ndarray" in ways(told(kernel, "arr"))
+
+
+def test_a_failure_of_ours_is_one_line(kernel: Kernel) -> None:
+    kernel.run("chains = sys.modules['memprobe_probes.chains']; search = chains.Search")
+    kernel.run("chains.Search = None")
+    assert told(kernel, "arr") == ["memprobe: the graph could not be made: TypeError"]
+    kernel.run("chains.Search = search; del chains, search")
 
 
 def test_it_needs_no_probe(kernel: Kernel) -> None:
