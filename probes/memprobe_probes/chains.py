@@ -154,6 +154,8 @@ class Search:
             chain, self._late = [holder], True
         if not self._is_known(chain[0]) and _is_measured(holder, ours | {id(chain)}):
             return None
+        if not self._is_known(chain[0]):
+            chain = [*_owner(chain[0]), *chain]
         return self._described([*chain, target])
 
     def _described(self, chain: list[Any]) -> Way:
@@ -242,6 +244,13 @@ def _references(holder: Any, target: Any) -> int:
         if container in sizes.mro(type(holder)) and length(holder) > MOST_COUNTED:
             return 1
     return sum(one is target for one in gc.get_referents(holder))
+
+
+def _owner(holder: Any) -> list[Any]:
+    """Return the object whose attributes ``holder`` keeps, where it is such a dict."""
+    if type(holder) is not dict:
+        return []
+    return [one for one in gc.get_referrers(holder) if sizes.instance_dict(one) is holder][:1]
 
 
 def _is_measured(holder: Any, ours: set[int]) -> bool:
