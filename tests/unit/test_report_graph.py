@@ -100,7 +100,7 @@ GROUPS = [
     {"holders": [1], "bytes": 20 * MIB, "low": 18 * MIB, "high": 22 * MIB,
      "path": steps((".frames", "list"), ("[0]", "numpy.ndarray"))},
     {"holders": [1, 4], "bytes": 10 * MIB,
-     "path": steps((".frames", "list"), ("[1]", "numpy.ndarray")),
+     "path": steps((".frames", "list"), ("[1]", "numpy.ndarray")), "returned": 30 * MIB,
      "sites": [{"file": "etl.py", "line": 41, "function": "load"}]},
     {"holders": [1, 5], "bytes": 5 * MIB, "path": steps((".index", "dict"), ("[key]", "bytes"))},
 ]  # fmt: skip

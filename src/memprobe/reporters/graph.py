@@ -151,7 +151,9 @@ def _kept(group: Group, by_id: dict[int, Holder], *, alone: bool) -> Iterator[st
     if group.pinned:
         yield f"{size(group.pinned)} of it shown by no view"
     if group.returned is not None:
-        yield f"{size(group.returned)} go back to the system"
+        # With everything that fewer of these holders keep: more than this group's own bytes.
+        which = "all of them" if len(group.holders) > 1 else "it"
+        yield f"with {which} cut, {size(group.returned)} go back to the system"
     for site in group.sites[:2]:
         function = f" in {site.function}" if site.function else ""
         yield f"allocated at {site.file}:{site.line}{function}"
