@@ -153,7 +153,8 @@ def test_paths_join_where_they_are_one_and_say_who_else_keeps_the_bytes(recordin
     assert [one[1] for one in drawn.edges if one[0].startswith("Store")] == [".frames", ".index"]
     assert drawn.has("list", "[0]", "numpy.ndarray\nexclusive about 20.0 MiB (18.0 to 22.0 MiB)")
     shared = (
-        "numpy.ndarray\nshared 10.0 MiB\nkept by store and view\nallocated at etl.py:41 in load"
+        "numpy.ndarray\nshared 10.0 MiB\nkept by store and view\n"
+        "with all of them cut, 30.0 MiB go back to the system\nallocated at etl.py:41 in load"
     )
     assert drawn.has("list", "[1]", shared)
     assert drawn.has("numpy.ndarray", "holds it too", shared)
