@@ -2,7 +2,8 @@
 
     frees.py WALKER CASE   → {"predicted": [trimmed, untrimmed], "measured": [trimmed, untrimmed]}
 
-Memory is trimmed before it is measured. Everything that is written while the simulation's answer is
+What was free before is trimmed away before the first measurement, and not before the prediction:
+that has to tell it from what is freed. Everything that is written while the simulation's answer is
 compared lies in memory that was there before: what this program itself takes in between would hold
 an arena, or the end of a heap.
 """
@@ -127,6 +128,17 @@ def filled(size: int, step: int, count: int) -> list[bytes]:
     return [b"x" * (size + number * 7919 % step) for number in range(count)]
 
 
+def end_and_larger_block() -> list[bytes]:
+    """Return what is freed from its end: glibc's thresholds follow the large block at once."""
+    return [*filled(20_000, 5000, 2000), b"x" * 30_000_000]
+
+
+def half_of_it_freed() -> list[bytes]:
+    """Return every second of two objects; the memory of the others is free, and still resident."""
+    objects = filled(20_000, 5000, 4000)
+    return objects[::2]
+
+
 def of_threads() -> list[bytes]:
     """Return objects that lie in heaps of other threads."""
     made: list[bytes] = []
@@ -164,7 +176,10 @@ CASES: dict[str, tuple[Callable[[], Any], Callable[[Any], None]]] = {
     "every second of 9000 bytes": (lambda: numbered(9000), tell_every_second),
     "bytes in the heap": (lambda: filled(20_000, 5000, 4000), tell_all),
     "small and larger bytes": (lambda: filled(513, 60_000, 4000), tell_all),
-    "bytes mapped for themselves": (lambda: filled(200_000, 900_000, 200), tell_all),
+    "bytes mapped for themselves": (lambda: filled(34_000_000, 9000, 3), tell_all),
+    "a small end of the heap": (lambda: filled(20_000, 5000, 600), tell_all),
+    "the end of a heap after a larger block": (end_and_larger_block, tell_all),
+    "beside memory that was free before": (half_of_it_freed, tell_all),
     "of threads": (of_threads, tell_all),
     "arrays": (lambda: arrays(part=3_000_000), tell_arrays),
     "arrays of which a part was written": (lambda: arrays(part=1_000_000), tell_arrays),
@@ -180,11 +195,6 @@ def measure(slot: int) -> None:
                 numbers[slot] = int(line.split()[1]) * 1024
 
 
-def settle() -> None:
-    gc.collect()
-    libc.malloc_trim(0)
-
-
 def main() -> None:
     spec = importlib.util.spec_from_file_location("walker", sys.argv[1])
     assert spec is not None
@@ -198,8 +208,9 @@ def main() -> None:
     data = make()
     tell_of(data)
     measure(4)
-    settle()
+    gc.collect()
     numbers[2], numbers[3] = walker._returned(blocks_bytes, buffers_bytes)
+    libc.malloc_trim(0)
     measure(4)
     del data
     gc.collect()
