@@ -2,7 +2,8 @@
 
 No part of memprobe takes part: the notebook runs in a plain kernel, and the process's resident
 memory is read before and after the fix, each time after a collection and a ``malloc_trim``, so
-that what was freed has really been returned to the system.
+that what was freed has really been returned to the system. Where the notebook itself keeps the
+collector from running, so does the measurement: what waits for it is what is measured.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from .kernel import CellFailed, execute, kernel, run_cells
 MEASURE = """
 def _measure():
     import ctypes, gc, sys
-    gc.collect()
-    gc.collect()
+    if gc.isenabled() and 0 < gc.get_threshold()[0] < 100_000:
+        gc.collect()
+        gc.collect()
     if "pyarrow" in sys.modules:
         sys.modules["pyarrow"].default_memory_pool().release_unused()
     ctypes.CDLL(None).malloc_trim(0)

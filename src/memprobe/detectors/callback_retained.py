@@ -153,7 +153,7 @@ def _undo(holder: Holder, bundle: Bundle) -> str:
         return f"end the {expr}: set the event, or release the lock, that it waits for"
     if expr.startswith("signal."):
         return (
-            f"import signal; signal.signal({expr[len('signal.getsignal(') : -1]}, signal.SIG_DFL)"
+            f"import signal; signal.signal({expr[len('signal.getsignal(') : -1]}, signal.SIG_DFL);"
         )
     if expr.startswith("atexit"):
         return _unregister_at_exit(holder, bundle)
