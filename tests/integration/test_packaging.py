@@ -15,6 +15,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from building import obstacle
 
 import memprobe
 import memprobe_probes
@@ -172,9 +173,10 @@ def test_an_installation_runs_and_reports_a_script(
         command, "report", "--exit-zero", "--output-format", "json", "etl.memprobe", cwd=tmp_path
     )
     assert json.loads(text)["recording"]
-    kinds = [json.loads(line)["kind"] for line in (tmp_path / "etl.memprobe").open()]
-    assert (kinds[0], kinds[-1]) == ("header", "end")
-    assert "snapshot" in kinds
+    records = [json.loads(line) for line in (tmp_path / "etl.memprobe").open()]
+    assert (records[0]["kind"], records[-1]["kind"]) == ("header", "end")
+    engines = {each["engine"] for each in records if each["kind"] == "snapshot"}
+    assert engines == {"native" if obstacle() is None else "fallback"}
 
 
 def modules() -> list[str]:

@@ -125,7 +125,10 @@ def test_without_a_compiler_the_installation_measures_and_says_why_not_natively(
         if record["kind"] == "snapshot"
     ]
     assert [holder["expr"] for holder in snapshots[-1]["holders"]] == ["kept"]
-    assert snapshots[-1]["engine"] == "fallback"
+    reason = f"the native walker {native_walker.NOT_BUILT}"
+    assert (snapshots[-1]["engine"], snapshots[-1]["engine_note"]) == ("fallback", reason)
+    text = run(command, "report", "--exit-zero", "etl.memprobe", cwd=tmp_path)
+    assert reason in " ".join(text.split())
 
 
 def test_without_any_compiler_on_the_path_a_build_succeeds(
