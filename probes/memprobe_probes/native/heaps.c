@@ -175,6 +175,14 @@ static void flip_cached(Heaps *state)
             flip(known_heap(state, state->cache.chunks[bin][i]), state->cache.chunks[bin][i]);
 }
 
+/* A run of free memory: freed chunks and those that were free before, up to a used one. */
+typedef struct {
+    uintptr_t start, end;
+    uint64_t trimmed_before; /* what a trim would give back of it with the freed chunks in use */
+    int at_end;              /* it reaches the end of the heap */
+    uintptr_t top;           /* where the free end began before; then `at_end` */
+} Run;
+
 /* Whole pages of a piece of free memory that glibc would give back. */
 typedef struct {
     uintptr_t start, end;
@@ -193,6 +201,20 @@ static Pages at_end(uintptr_t start, uintptr_t end, uint64_t pad, size_t page)
     uint64_t size = end - start;
     uint64_t extra = size > pad + TOP_LEFT ? (size - pad - TOP_LEFT) & ~(uint64_t)(page - 1) : 0;
     return (Pages){end - extra, end};
+}
+
+/* What has gone from the end of a heap when the last of a run is freed. Freed from the end on, it
+   shrinks each time that the threshold is reached, and what came after the last time is left. */
+static Pages gone_by_itself(const Run *run, const Tuning *tuning, size_t page)
+{
+    uint64_t size = run->end - run->start;
+    if (size < tuning->trim_threshold || run->top - run->start < MERGED_LEAST)
+        return (Pages){run->end, run->end};
+    Pages most = at_end(run->start, run->end, tuning->top_pad, page);
+    uint64_t step = tuning->trim_threshold > tuning->top_pad + page
+                        ? tuning->trim_threshold - tuning->top_pad : page;
+    uint64_t bytes = (most.end - most.start) / step * step & ~(uint64_t)(page - 1);
+    return (Pages){run->end - bytes, run->end};
 }
 
 static Pages overlap(Pages one, Pages other)
@@ -217,14 +239,6 @@ static uint64_t in_memory(const Heap *heap, Pages pages, size_t page)
     }
     return count * page;
 }
-
-/* A run of free memory: freed chunks and those that were free before, up to a used one. */
-typedef struct {
-    uintptr_t start, end;
-    uint64_t trimmed_before; /* what a trim would give back of it with the freed chunks in use */
-    int at_end;              /* it reaches the end of the heap */
-    uintptr_t top;           /* where the free end began before; then `at_end` */
-} Run;
 
 /* Adds a chunk that was free before to a run. */
 static void add_free(const Heap *heap, Run *run, uintptr_t start, uintptr_t end, size_t page)
@@ -276,12 +290,10 @@ static Amounts of_middle(const Heap *heap, const Run *run, size_t page)
 static Amounts of_main_end(const Heap *heap, const Run *run, const Tuning *tuning, size_t page)
 {
     Pages old = at_end(run->top, run->end, 0, page), all = at_end(run->start, run->end, 0, page);
-    Pages most = at_end(run->start, run->end, tuning->top_pad, page);
+    Pages most = gone_by_itself(run, tuning, page);
     uint64_t before = run->trimmed_before + in_memory(heap, old, page);
     uint64_t trimmed = in_memory(heap, all, page);
     Amounts amounts = {trimmed > before ? trimmed - before : 0, 0};
-    if (run->end - run->start < tuning->trim_threshold || run->top - run->start < MERGED_LEAST)
-        return amounts;
     uint64_t most_bytes = in_memory(heap, most, page);
     uint64_t old_bytes = run->trimmed_before + in_memory(heap, overlap(old, most), page);
     amounts.untrimmed = most_bytes > old_bytes ? most_bytes - old_bytes : 0;
@@ -291,11 +303,9 @@ static Amounts of_main_end(const Heap *heap, const Run *run, const Tuning *tunin
 /* A thread's heap shrinks by itself or not at all: a trim does not look at its end. */
 static Amounts of_thread_end(const Heap *heap, const Run *run, const Tuning *tuning, size_t page)
 {
-    Pages gone = at_end(run->start, run->end, tuning->top_pad, page);
+    Pages gone = gone_by_itself(run, tuning, page);
     if (run->start - heap->start <= sizeof(HeapInfo) + STEP)
         gone = (Pages){heap->start, heap->end};
-    else if (run->end - run->start < tuning->trim_threshold)
-        return (Amounts){0, 0};
     uint64_t bytes = in_memory(heap, gone, page);
     bytes = bytes > run->trimmed_before ? bytes - run->trimmed_before : 0;
     return (Amounts){bytes, bytes};

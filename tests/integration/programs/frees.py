@@ -205,9 +205,9 @@ def main() -> None:
     make, tell_of = CASES[sys.argv[2]]
     kept.extend([None] * ROOM)
     kept.clear()
+    measure(4)
     data = make()
     tell_of(data)
-    measure(4)
     gc.collect()
     numbers[2], numbers[3] = walker._returned(blocks_bytes, buffers_bytes)
     libc.malloc_trim(0)
