@@ -21,7 +21,7 @@ from memprobe.config import Config
 from memprobe.errors import RecordingError, TargetError
 from memprobe.recording.reader import Recording, read
 from memprobe.recording.schema import Event, Marker, Sample, Snapshot
-from memprobe.targets.kernel import LEAVE, Attachment, AttachOptions, attach
+from memprobe.targets.kernel import LEAVE, Attachment, AttachOptions, _refuse_foreign, attach
 from memprobe.targets.live_sessions import session_bases
 
 CELLS = [
@@ -315,6 +315,20 @@ def test_a_kernel_that_ends_under_it_still_gives_a_report(tmp_path: Path, how: s
     assert recording.end.reason == {"killed": "kernel-died", "restarted": "kernel-restarted"}[how]
     report = build.report(recording, Config())
     assert "data" in [expr for row in report.holders for expr in row.exprs]
+
+
+@pytest.mark.parametrize("version", ["3.9.18", "3.9", "2.7.18"])
+def test_a_kernel_with_an_old_python_is_refused_before_it_is_entered(version: str) -> None:
+    info = {"implementation": "ipython", "language_info": {"name": "python", "version": version}}
+    with pytest.raises(TargetError) as caught:
+        _refuse_foreign(info, Path("kernel-old.json"))
+    assert "3.10" in caught.value.cause
+
+
+@pytest.mark.parametrize("version", ["3.10.13", "3.13.0", "3.14", ""])
+def test_a_kernel_with_a_newer_python_or_none_told_is_entered(version: str) -> None:
+    info = {"implementation": "ipython", "language_info": {"name": "python", "version": version}}
+    _refuse_foreign(info, Path("kernel-new.json"))
 
 
 def test_a_kernel_that_does_not_answer_is_an_error_with_a_remedy(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import pytest
 from kernels import Kernel
 from traces import FINGERPRINT, SETUP, differences
 
+from memprobe.errors import TargetError
+from memprobe.targets import payload
 from memprobe.targets.kernel import AttachOptions, attach
 
 
@@ -88,3 +90,18 @@ def test_the_last_result_and_callbacks_do_not_notice(kernel: Kernel, tmp_path: P
         "get_ipython().events.unregister('post_run_cell', note)"
     )
     assert before == after
+
+
+def test_a_probe_that_cannot_start_leaves_nothing(
+    kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = {**payload.texts(), f"{payload.PACKAGE}.zzz": "def broken(:"}
+    monkeypatch.setattr(payload, "texts", lambda: broken)
+    payload._packed.cache_clear()
+    before = kernel.value("_describe()")
+    with pytest.raises(TargetError) as caught:
+        attach(kernel.connection_file, kernel.pid, AttachOptions(output=tmp_path / "d.memprobe"))
+    payload._packed.cache_clear()
+    assert "SyntaxError" in caught.value.cause
+    assert kernel.value("hasattr(__import__('sys'), 'last_value')") is False
+    assert differences(before, kernel.value("_describe()")) == {}

@@ -154,12 +154,18 @@ def test_a_snapshot_that_would_take_too_long_is_no_measurement(kernel: Kernel, p
 
 
 def test_a_kernel_whose_gil_is_held_is_left_alone(kernel: Kernel, place: Path) -> None:
-    # PyDLL does not release the GIL around usleep.
+    gate = place / "gate"
+    os.mkfifo(gate)
+    # PyDLL does not release the GIL around read.
     holding = kernel.start_cell(
-        "import ctypes\nprint('holding', flush=True)\nctypes.PyDLL(None).usleep(3_000_000)"
+        f"import ctypes\nfd = os.open({str(gate)!r}, os.O_RDWR)\nprint('holding', flush=True)\n"
+        "ctypes.PyDLL(None).read(fd, ctypes.create_string_buffer(1), 1)\nos.close(fd)"
     )
     kernel.wait_for_output(holding, "holding")
-    done = snapshot(place, kernel.pid, "--timeout", "0.5")
+    try:
+        done = snapshot(place, kernel.pid, "--timeout", "0.5")
+    finally:
+        gate.write_text("x")
     assert (done.returncode, done.stdout) == (2, "")
     assert "GIL" in done.stderr
     kernel.finish(holding)

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import secrets
 import time
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ RENEWALS = 4  # per lease: three may get lost
 RESTART = 2.0  # seconds in which a restarted kernel shows up
 LEAVE = 10.0  # seconds the probe is given to leave
 WITHDRAW = 1.0  # seconds it is given where nobody has followed it yet
+OLD_PYTHON = re.compile(r"[012]\.|3\.[0-9](\.|$)")
 DOCS = "verbs/attach.md"
 
 
@@ -330,6 +332,14 @@ def _refuse_foreign(info: dict[str, Any], connection_file: Path) -> None:
             f"cannot attach to the kernel of {connection_file.name}: it is {implementation}",
             cause="its cells run elsewhere (Livy, sparkmagic), or not in IPython",
             remedy="run memprobe where the Python of the cells runs",
+            docs=DOCS,
+        )
+    version = str(info.get("language_info", {}).get("version", ""))
+    if OLD_PYTHON.match(version):
+        raise TargetError(
+            f"cannot attach to the kernel of {connection_file.name}: it runs Python {version}",
+            cause="the probe needs Python 3.10 or newer",
+            remedy="choose a kernel with a newer Python for this notebook",
             docs=DOCS,
         )
 

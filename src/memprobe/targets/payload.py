@@ -38,6 +38,10 @@ def _memprobe_entry(texts, version, config, expires):
             for name in texts:
                 importlib.import_module(name)
             sys.modules["memprobe_probes"]._memprobe_injected = True
+        except BaseException:
+            for name in texts:
+                sys.modules.pop(name, None)
+            raise
         finally:
             sys.meta_path.remove(finder)
     from memprobe_probes import entry
@@ -49,7 +53,23 @@ _OPENER = """
 import base64, json, zlib
 parts = json.loads(zlib.decompress(base64.b64decode(_memprobe_entry)))
 scope = {"__name__": "_memprobe_entry", "TEXTS": parts["texts"], **json.loads(NAMES)}
-exec(compile(parts["loader"], "<memprobe>", "exec"), scope)
+try:
+    exec(compile(parts["loader"], "<memprobe>", "exec"), scope)
+except BaseException as error:
+    # Raised further, it would replace the user's own sys.last_value and last traceback.
+    import sys, types
+    answer = {"ok": False, "error": type(error).__name__ + ": " + str(error)}
+    if "_memprobe_entry" in sys.modules:  # it has entered: its own settle cleans up
+        sys.modules["_memprobe_entry"].answer = answer
+    else:
+        def settle():
+            del sys.modules["memprobe_probes.entry"]
+            return json.dumps(answer)
+        import linecache
+        request = sys._getframe(1).f_code.co_filename
+        linecache.cache.pop(request, None)
+        failed = sys.modules["memprobe_probes.entry"] = types.ModuleType("memprobe_probes.entry")
+        failed.settle = settle
 """
 
 # What the kernel evaluates after the request, and whose value comes back in the reply.

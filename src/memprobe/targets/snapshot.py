@@ -64,16 +64,17 @@ def of_kernel(file: Path, pid: int, options: AttachOptions, interrupts: Interrup
         deadline=time.monotonic() + options.timeout, timeout=options.timeout,
         interrupts=interrupts, silence=GIL,
     )  # fmt: skip
-    heard = False
     try:
         if attachment.joined:
             with attachment.folder.request("snapshot", max_pause=options.max_pause):
                 _await_record(wait)
         else:
             _await_record(wait)
-    finally:
-        heard = attachment.detach()
-    return heard
+    except BaseException:
+        attachment.detach()
+        attachment.writer.discard()
+        raise
+    return attachment.detach()
 
 
 def of_script(pid: int, options: AttachOptions, interrupts: Interrupts) -> None:
