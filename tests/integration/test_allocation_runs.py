@@ -15,7 +15,8 @@ from memprobe.analysis import build
 from memprobe.config import Config
 from memprobe.findings import Report
 from memprobe.recording.reader import Recording, read
-from memprobe.recording.schema import Site
+from memprobe.recording.schema import Group, Place, Site, Snapshot
+from memprobe.targets.allocation_log import AllocationLog
 
 pytest.importorskip("memray")
 PROGRAM = PROGRAMS / "allocates_and_keeps.py"
@@ -154,10 +155,29 @@ def test_a_program_that_was_killed_still_says_where_its_memory_came_from(tmp_pat
     assert (held.sites[0].line, held.sites[0].file) == (line_of("arrays"), PROGRAM.name)
     assert recording.end is not None
     assert recording.end.signal == 9
-    # Nobody knows what the memory at an address was between the last snapshot and the end.
-    log = recording.allocations
-    assert log is not None
-    assert not any(site.certain for row in log.groups for site in row.sites)
+
+
+LOGS = """
+import sys, memray
+with memray.Tracker(sys.argv[1], follow_fork=False):
+    kept = bytes(3_000_000)  # line 4
+print(id(kept))
+"""
+
+
+@pytest.mark.parametrize(("reason", "certain"), [("exit", True), ("threshold", False)])
+def test_only_a_snapshot_after_the_log_knows_for_certain_what_lies_at_an_address(
+    tmp_path: Path, reason: str, certain: bool
+) -> None:
+    program = tmp_path / "logs.py"
+    program.write_text(LOGS)
+    log = AllocationLog(tmp_path / "log.bin", native=False)
+    line = [sys.executable, str(program), str(log.path)]
+    address = int(behave(line, env=bare_environment(), cwd=tmp_path).stdout)
+    place = Place(address=address, bytes=3_000_033, stands_for=3_000_033)
+    log.see(Snapshot(t=1, reason=reason, groups=[Group(holders=[0], bytes=1, places=[place])]))
+    site = log.read().groups[0].sites[0]
+    assert (site.line, site.bytes, site.certain) == (4, 3_000_033, certain)
 
 
 def test_native_functions_are_named_if_asked_for(tmp_path: Path) -> None:
@@ -243,7 +263,7 @@ def test_without_the_options_nothing_is_traced(tmp_path: Path) -> None:
 CELLS = [
     "import numpy as np\ndef load(count):\n    return np.ones(count)",
     "big = load(3_000_000)",
-    "rows = []\nfor number in range(200_000):\n    rows.append({'number': number})",
+    "rows = []\nfor number in range(80_000):\n    rows.append({'number': number})",
     "shown = np.zeros(4_000_000) + 1\nshown",
     *["1 + 1"] * 6,
 ]
