@@ -8,6 +8,7 @@ of the data itself.
 
 from __future__ import annotations
 
+import _thread
 import gc
 import os
 import sys
@@ -32,6 +33,12 @@ _HOOKS = (
     ("threading", "excepthook"),
 )  # fmt: skip
 _BUILT_IN = (types.BuiltinFunctionType, types.MethodWrapperType)
+
+# One for good: a class is a cycle of its own, and would be garbage after every use.
+_noted: list[Any] = []
+_noting = _thread.allocate_lock()
+_modules: list[Any] = [-1, []]  # how many there were, and the names of those that are the user's
+_NOTE = type("Note", (), {"__slots__": (), "__eq__": _noted.append, "__hash__": None})()
 
 
 class Registered:
@@ -165,31 +172,30 @@ def _exit_handlers(shell: Any) -> Iterator[Root]:
 def exit_handlers() -> list[Any]:
     """Return the functions registered with ``atexit``; their arguments cannot be read.
 
-    There is no list of them. But ``atexit.unregister`` compares each with what it is given: this
-    one takes down what it is compared with and equals nothing. Where the user defines a callable
-    class that compares by code of its own, nothing is asked, since that code would run.
+    There is no list of them. But ``atexit.unregister`` compares each with what it is given:
+    ``_NOTE`` takes down what it is compared with and equals nothing. Where the user defines a
+    callable class that compares by code of its own, nothing is asked, since that code would run.
     """
     atexit = sys.modules.get("atexit")
     if atexit is None or any(map(_compares_and_is_called, _user_classes())):
         return []
-    found: list[Any] = []
-    note = type("Note", (), {"__slots__": (), "__eq__": found.append, "__hash__": None})
-    try:
-        atexit.unregister(note())
-    except Exception:
-        return []
-    finally:
-        # A class is a cycle of its own; this one leads to what it has noted.
-        note.__eq__ = bool  # type: ignore[method-assign]
+    with _noting:
+        try:
+            atexit.unregister(_NOTE)
+        except Exception:
+            return []
+        finally:
+            found = _noted[:]
+            _noted.clear()
     return found
 
 
 def _user_classes() -> Iterator[type]:
-    main = sys.modules.get("__main__")
-    spaces = [vars(main)] if main is not None else []
-    spaces += [names for _, names in user_modules(set())]
-    for names in spaces:
-        for value in list(names.values()):
+    """Yield the classes in the namespaces of the main program and of the user's modules."""
+    if _modules[0] != len(sys.modules):  # who is the user's is asked when modules came or went
+        _modules[:] = [len(sys.modules), [name for name, _ in user_modules(set())]]
+    for module in map(sys.modules.get, ["__main__", *_modules[1]]):
+        for value in list(vars(module).values()) if type(module) is types.ModuleType else ():
             if type in sizes.mro(type(value)):
                 yield value
 
