@@ -148,7 +148,7 @@ def overhead(recording: Recording) -> Overhead:
     The snapshot taken at exit holds nobody up who still had work to do: it is told apart.
     """
     costs = [sample.cost for sample in recording.samples if sample.cost is not None]
-    cpu = max((cost.cpu_ns for cost in costs), default=None)
+    cpu = _cpu_ns(recording)
     wall = wall_seconds(recording)
     last = taken(recording)[-1:]
     log = recording.allocations
@@ -166,6 +166,16 @@ def overhead(recording: Recording) -> Overhead:
         logged=log.recorded if log is not None else None,
         traced_frames=max((one.traced for one in recording.snapshots if one.traced), default=None),
     )
+
+
+def _cpu_ns(recording: Recording) -> int | None:
+    """Return the probe's CPU time: by its last sample, and of the snapshots since then."""
+    told = [(sample.t, sample.cost.cpu_ns) for sample in recording.samples if sample.cost]
+    if not told:
+        return None
+    last = max(t for t, _ in told)
+    since = [one for one in taken(recording) if one.t > last and one.reason != "exit"]
+    return max(cpu for _, cpu in told) + sum(one.pause_ns or 0 for one in since)
 
 
 def _pause(snapshot: Snapshot) -> float:
