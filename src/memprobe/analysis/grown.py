@@ -129,11 +129,14 @@ def _inner(
         return None
     kind = path[len(steps) - 1].type if through else "list"
     holder = msgspec.structs.replace(outer, expr=expr, type=kind, shape=None, length=items)
-    group = msgspec.structs.replace(bundle.largest, path=_below(path, len(steps), through))
+    largest = msgspec.structs.replace(bundle.largest, path=_below(path, len(steps), through))
+    groups = (largest, *bundle.groups[1:])
+    if nbytes < bundle.exclusive:  # what goes back was simulated for all that the holder keeps
+        groups = tuple(msgspec.structs.replace(one, returned=None) for one in groups)
     share = nbytes / bundle.exclusive if bundle.exclusive else 1.0
     others = tuple(holder if one.id == outer.id else one for one in bundle.holders)
     inside = replace(
-        bundle, holders=others, groups=(group, *bundle.groups[1:]), exclusive=nbytes,
+        bundle, holders=others, groups=groups, exclusive=nbytes,
         low=int(bundle.low * share), high=int(bundle.high * share),
         shared=bundle.shared,
     )  # fmt: skip
