@@ -217,14 +217,15 @@ def test_a_second_attach_does_not_touch_the_recording_of_the_first(
     assert len(list(tmp_path.glob("memprobe-*.memprobe"))) == 2
 
 
-def test_ctrl_c_is_the_normal_end_of_an_attach(kernel: Kernel, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_ctrl_c_is_the_normal_end_of_an_attach(kernel: Kernel, tmp_path: Path, name: str) -> None:
     command = [sys.executable, "-m", "memprobe", "attach", str(kernel.connection_file)]
     process = subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stderr is not None
     assert "attached to" in process.stderr.readline()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.Signals[name])
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert "prices" in out

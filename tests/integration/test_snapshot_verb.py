@@ -194,17 +194,19 @@ def test_a_script_under_memprobe_run_is_looked_at_and_goes_on(place: Path) -> No
         by_name = snapshot(place, "job.py", "-o", "kept.memprobe")
         (script,) = psutil.Process(host.pid).children()
         by_pid = snapshot(place, script.pid, "--output-format", "concise")
+        by_host = snapshot(place, host.pid, "-q", "--output-format", "json")
         gate.touch()
         assert host.wait(PATIENCE) == 0
     assert by_name.returncode == 0, by_name.stderr
     assert "rows" in by_name.stdout
     assert by_pid.returncode == 0, by_pid.stderr
+    assert json.loads(by_host.stdout)["recording"]["pid"] == script.pid
     kept = read(place / "kept.memprobe")
     assert kept.snapshots[-1].reason == "request"
     assert kept.end is not None
     assert kept.end.reason == "detach"
     whole = read(place / "run.memprobe")
-    assert [one.reason for one in whole.snapshots].count("request") == 2
+    assert [one.reason for one in whole.snapshots].count("request") == 3
     assert whole.end is not None
     assert whole.end.status == 0
 

@@ -68,6 +68,7 @@ class ContextRow:
     slope: float | None = None  # bytes per second
     spark: str | None = None  # application name
     probe: str | None = None  # session id
+    parent: int | None = None  # of a script: may be `memprobe run`, under its arguments
     attachable: bool = False
     why_not: str = ""
     remedy: str = ""
@@ -214,6 +215,7 @@ def _plain_row(process: Process, seen: Surroundings) -> ContextRow:
         process,
         kind="python",
         name=_script_name(process.argv),
+        parent=process.parent,
         slope=probe.slope if probe else None,
         spark=seen.table.spark_app(process.pid),
         probe=probe.session if probe else None,

@@ -95,6 +95,7 @@ def _matches(target: str, rows: Sequence[ContextRow], asked: Asked) -> list[Cont
             bool(row.notebook) and _same_notebook(path, os.path.realpath(row.notebook or ""))
         ),
         lambda row: _ends_with(row.notebook or row.name, target),
+        lambda row: row.kind == "python" and str(row.parent) == target,  # `memprobe run` itself
         lambda row: row.kind == "python" and row.name == os.path.basename(target),
         lambda row: len(target) >= _SHORTEST_ID and row.kernel_id.startswith(target),
     ]
