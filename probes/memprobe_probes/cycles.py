@@ -61,6 +61,11 @@ def collector() -> dict[str, Any]:
     }
 
 
+def may_stay() -> bool:
+    """Whether there can be garbage that no collection will free."""
+    return is_idle() or gc.get_freeze_count() > MANY_FROZEN
+
+
 def is_idle() -> bool:
     """Whether no collection is due for long: switched off, or out of reach of its thresholds."""
     young, middle, old = gc.get_threshold()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 
-from . import limits
+from . import cycles, limits
 from .native_answer import Answer, Incomplete
 from .native_child import Child
 from .native_kinds import BYTEARRAY, DICT, INT, LIST, SET, STR, Classes, first
@@ -88,7 +88,7 @@ class Native:
     def _packed(self, request: Request, milliseconds: int, copied: bool) -> tuple[Any, ...]:
         return request.packed(
             most_nodes=MOST_NODES, memory=_memory(copied), milliseconds=milliseconds,
-            least_group=LEAST_GROUP, collect=copied, simulate=True,
+            least_group=LEAST_GROUP, collect=copied or cycles.may_stay(), simulate=True,
         )  # fmt: skip
 
     def _learn_pause(self, took: int, rss: int | None) -> None:

@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-MAGIC = 0x31304B4C5757504D
+MAGIC = 0x32304B4C5757504D
 NONE = 2**64 - 1
 # Why a walk was not finished, by the walker's state.
 STATES = {
@@ -50,8 +50,8 @@ class Answer:
             raise Incomplete(STATES.get(state, "it failed"))
         self.objects, self.edges, self.nodes = self._take(3)
         self.walk_ns, self.total_ns, self.memory = self._take(3)
-        known, cycle_bytes, cycle_objects = self._take(3)
-        self.cycles = (cycle_bytes, cycle_objects) if known else None
+        known, *cycles = self._take(4)
+        self.cycles = cycles if known else None  # bytes, objects, bytes that frozen ones keep
         roots, self._set_words = self._take(2)
         self.roots = [self._take(3) for _ in range(roots)]  # node, address, class's address
         self.types = self._rows(3)  # class's address, count, bytes

@@ -6,6 +6,7 @@ import gc
 
 from . import sizes
 from .describe import describe
+from .native_answer import NONE
 from .native_paths import path_of
 from .native_pinned import pinned_by_group
 from .texts import strings
@@ -14,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .native_answer import Answer, Group
+    from .native_answer import Answer, Group, Inner
     from .native_kinds import Classes
     from .native_request import Request
     from .roots import Root
@@ -47,6 +48,7 @@ class Rows:
         pinned = pinned_by_group(self.answer, self.request.shares)
         groups = [self._group(group, pinned.get(at)) for at, group in enumerate(self.answer.groups)]
         used = sorted({holder for group in groups for holder in group["holders"]})
+        self._tell_inside()
         return {
             "holders": [self._holder(number) for number in used],
             "groups": groups,
@@ -69,6 +71,29 @@ class Rows:
             "via": via, "pinned": None if pinned is None else int(pinned),
             "returned": group.returned, "returned_untrimmed": group.untrimmed,
         }  # fmt: skip
+
+    def _tell_inside(self) -> None:
+        """Note with the roots that were asked for what is inside of them."""
+        for number, rows in self.answer.inside:
+            root = self.live[number] if number < len(self.live) else None
+            if rows:
+                self.roots[number].facts["inside"] = self._inside(rows, root)
+
+    def _inside(self, rows: list[Inner], root: Any) -> list[dict[str, Any]]:
+        live: list[Any] = []
+        told = []
+        for row in rows:
+            path: list[dict[str, str]] = []
+            obj = root if not live else None
+            if row.chain:
+                path, _, obj = path_of(row.chain, live[row.parent], self.request.classes.named)
+            live.append(obj)
+            told.append({
+                "parent": None if row.parent == NONE else row.parent, "path": path,
+                "type": self._name(row.cls), "count": row.count, "own": row.own,
+                "bytes": row.kept, "objects": row.objects,
+            })  # fmt: skip
+        return told
 
     def _name(self, address: int) -> str:
         if not address:
@@ -96,11 +121,11 @@ class Rows:
     def _cycles(self) -> dict[str, Any] | None:
         if self.answer.cycles is None:
             return None
-        nbytes, objects = self.answer.cycles
+        nbytes, objects, frozen_bytes = self.answer.cycles
         return {
             "bytes": nbytes, "objects": objects, "enabled": gc.isenabled(),
             "types": _type_rows(self.answer.cycle_types, self.request.classes, MOST_CYCLE_TYPES),
-            "frozen": gc.get_freeze_count(),
+            "frozen": gc.get_freeze_count(), "frozen_bytes": frozen_bytes,
         }  # fmt: skip
 
     def _unmeasured(self) -> list[dict[str, str]]:

@@ -432,6 +432,7 @@ static void put_header(Writer *writer)
     put(writer, (uint64_t)asked->garbage->known);
     put(writer, asked->garbage->bytes);
     put(writer, asked->garbage->objects);
+    put(writer, asked->garbage->frozen_bytes);
     put(writer, asked->root_count);
     put(writer, asked->owners->words);
     for (uint32_t root = 0; root < asked->root_count; root++) {

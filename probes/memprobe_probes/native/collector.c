@@ -38,10 +38,11 @@ int collector_prepare(void)
     return 0;
 }
 
-static int adopt_tracked(Graph *graph)
+static int adopt_tracked(Graph *graph, Garbage *garbage)
 {
     for (int at = 0; at < HEADS; at++) {
         size_t seen = 0;
+        garbage->frozen_first = graph_nodes(graph); /* the last list is theirs */
         for (const char *links = next_of(heads[at]); links != heads[at]; links = next_of(links)) {
             if (links == NULL || (!(++seen & 4095) && graph_out_of_time(graph)))
                 return -1;
@@ -80,26 +81,41 @@ static void link_tracked(Graph *graph, size_t first)
     }
 }
 
-/* Marks what is alive: held by something that is not tracked, or reached from that. */
-static void mark_alive(Graph *graph, size_t first, uint8_t *alive, Table *pending)
+enum { DEAD, ALIVE, FROZEN_DEAD }; /* the last: dead, and kept by what is frozen */
+
+/* Marks `node` and what it reaches among the dead. */
+static void mark_below(Graph *graph, size_t first, uint32_t node, uint8_t *marks, uint8_t mark,
+                       Table *pending)
 {
-    for (size_t node = first; node < graph->objects.used; node++) {
-        if (alive[node - first] || *graph_unmet(graph, (uint32_t)node) <= 0)
-            continue;
-        alive[node - first] = 1;
-        ((uint32_t *)pending->rows)[pending->used++] = (uint32_t)node;
-        while (pending->used) {
-            uint32_t above = ((uint32_t *)pending->rows)[--pending->used];
-            uint64_t end = graph_start(graph, above + 1);
-            for (uint64_t at = graph_start(graph, above); at < end; at++) {
-                uint32_t below = *graph_edge(graph, at);
-                if (below < first || alive[below - first])
-                    continue;
-                alive[below - first] = 1;
-                ((uint32_t *)pending->rows)[pending->used++] = below;
-            }
+    marks[node - first] = mark;
+    ((uint32_t *)pending->rows)[pending->used++] = node;
+    while (pending->used) {
+        uint32_t above = ((uint32_t *)pending->rows)[--pending->used];
+        uint64_t end = graph_start(graph, above + 1);
+        for (uint64_t at = graph_start(graph, above); at < end; at++) {
+            uint32_t below = *graph_edge(graph, at);
+            if (below < first || marks[below - first] != DEAD)
+                continue;
+            marks[below - first] = mark;
+            ((uint32_t *)pending->rows)[pending->used++] = below;
         }
     }
+}
+
+/* Marks what is alive: held by something that is not tracked, or reached from that. */
+static void mark_alive(Graph *graph, size_t first, uint8_t *marks, Table *pending)
+{
+    for (size_t node = first; node < graph->objects.used; node++)
+        if (marks[node - first] == DEAD && *graph_unmet(graph, (uint32_t)node) > 0)
+            mark_below(graph, first, (uint32_t)node, marks, ALIVE, pending);
+}
+
+/* Marks the dead that no collection frees: it does not come to what is frozen. */
+static void mark_frozen(Graph *graph, const Garbage *garbage, uint8_t *marks, Table *pending)
+{
+    for (size_t node = garbage->frozen_first; node < garbage->tracked_end; node++)
+        if (marks[node - garbage->first] == DEAD)
+            mark_below(graph, garbage->first, (uint32_t)node, marks, FROZEN_DEAD, pending);
 }
 
 static void credit_one(Graph *graph, Garbage *garbage, uint32_t node)
@@ -110,10 +126,11 @@ static void credit_one(Graph *graph, Garbage *garbage, uint32_t node)
     ((uint32_t *)garbage->credits.rows)[node]++;
 }
 
-static void credit(Graph *graph, Garbage *garbage, const uint8_t *alive)
+/* Lists the nodes with one of the marks, and credits the references that they have. */
+static void credit(Graph *graph, Garbage *garbage, const uint8_t *marks, uint8_t mark)
 {
     for (size_t node = garbage->first; node < garbage->tracked_end; node++) {
-        if (alive[node - garbage->first] || table_make_room(&garbage->dead, 1))
+        if (marks[node - garbage->first] != mark || table_make_room(&garbage->dead, 1))
             continue;
         ((uint32_t *)garbage->dead.rows)[garbage->dead.used++] = (uint32_t)node;
         uint64_t end = graph_start(graph, (uint32_t)node + 1);
@@ -135,11 +152,10 @@ static int reach_below(PyObject *object, void *arg)
     return graph->state != GRAPH_WHOLE;
 }
 
-/* Adds what only the garbage keeps: texts, arrays and their data. */
-static void descend(Graph *graph, Garbage *garbage)
+/* Walks to what the dead from row `at` on keep and nobody tracks: texts, arrays and their data. */
+static void descend(Graph *graph, Garbage *garbage, size_t at)
 {
-    size_t dead = garbage->dead.used;
-    for (size_t at = 0; at < dead && graph->state == GRAPH_WHOLE; at++) {
+    for (; at < garbage->dead.used && graph->state == GRAPH_WHOLE; at++) {
         uint32_t node = ((uint32_t *)garbage->dead.rows)[at];
         const Kind kind = *graph_kind(graph, node);
         const void *object = graph_object(graph, node);
@@ -148,42 +164,70 @@ static void descend(Graph *graph, Garbage *garbage)
             kind.traverse((PyObject *)object, reach_below, graph);
     }
     graph_expand(graph);
-    for (size_t node = garbage->tracked_end; node < graph->expanded; node++) {
-        int native = graph_kind(graph, (uint32_t)node)->flags & KIND_BUFFER;
-        if ((native || *graph_unmet(graph, (uint32_t)node) <= 0) &&
-            table_make_room(&garbage->dead, 1) == 0)
-            ((uint32_t *)garbage->dead.rows)[garbage->dead.used++] = (uint32_t)node;
-    }
 }
 
-static void add_up(const Graph *graph, Garbage *garbage)
+/* Whether only garbage keeps a node below it; a buffer goes with the object that it belongs to. */
+static int goes(Graph *graph, const Garbage *garbage, uint32_t node)
 {
+    if (graph_kind(graph, node)->flags & KIND_BUFFER) {
+        uint32_t owner = graph_parent(graph, node);
+        return owner < garbage->tracked_end || owner >= node || goes(graph, garbage, owner);
+    }
+    return *graph_unmet(graph, node) <= 0;
+}
+
+/* Adds to the dead what goes with them. */
+static void adopt_below(Graph *graph, Garbage *garbage)
+{
+    for (size_t node = garbage->tracked_end; node < graph->expanded; node++)
+        if (goes(graph, garbage, (uint32_t)node) && table_make_room(&garbage->dead, 1) == 0)
+            ((uint32_t *)garbage->dead.rows)[garbage->dead.used++] = (uint32_t)node;
+}
+
+static uint64_t bytes_of(const Graph *graph, const Garbage *garbage)
+{
+    uint64_t total = 0;
     for (size_t at = 0; at < garbage->dead.used; at++)
-        garbage->bytes += *graph_size(graph, ((uint32_t *)garbage->dead.rows)[at]);
+        total += *graph_size(graph, ((uint32_t *)garbage->dead.rows)[at]);
+    return total;
+}
+
+/* Lists the dead and what they keep; first the frozen alone, for their bytes. */
+static void find_dead(Graph *graph, Garbage *garbage, const uint8_t *marks)
+{
+    credit(graph, garbage, marks, FROZEN_DEAD);
+    size_t frozen = garbage->dead.used;
+    descend(graph, garbage, 0);
+    adopt_below(graph, garbage);
+    garbage->frozen_bytes = bytes_of(graph, garbage);
+    garbage->dead.used = frozen;
+    credit(graph, garbage, marks, DEAD);
+    descend(graph, garbage, frozen);
+    adopt_below(graph, garbage);
+    garbage->bytes = bytes_of(graph, garbage);
     garbage->objects = garbage->dead.used;
 }
 
 void collector_look(Graph *graph, Garbage *garbage)
 {
-    Table alive = {0}, pending = {0};
+    Table marks = {0}, pending = {0};
     memset(garbage, 0, sizeof *garbage);
     garbage->first = graph_nodes(graph);
     if (heads[0] == NULL || table_open(&garbage->dead, 4, 4096))
         return;
-    if (adopt_tracked(graph) == 0)
+    if (adopt_tracked(graph, garbage) == 0)
         link_tracked(graph, garbage->first);
     garbage->tracked_end = graph_nodes(graph);
     size_t count = garbage->tracked_end - garbage->first + 1;
     if (graph->state == GRAPH_WHOLE && graph->expanded == garbage->tracked_end &&
-        table_open(&alive, 1, count) == 0 && table_open(&pending, 4, count) == 0) {
-        mark_alive(graph, garbage->first, alive.rows, &pending);
-        credit(graph, garbage, alive.rows);
-        descend(graph, garbage);
-        add_up(graph, garbage);
+        table_open(&marks, 1, count) == 0 && table_open(&pending, 4, count) == 0) {
+        mark_alive(graph, garbage->first, marks.rows, &pending);
+        mark_frozen(graph, garbage, marks.rows, &pending);
+        find_dead(graph, garbage, marks.rows);
         garbage->known = graph->state == GRAPH_WHOLE;
     }
     graph->state = GRAPH_WHOLE; /* without an answer here the walk itself is as good as before */
-    table_close(&alive);
+    table_close(&marks);
     table_close(&pending);
 }
 

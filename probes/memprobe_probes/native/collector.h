@@ -14,9 +14,11 @@ int collector_prepare(void);
 typedef struct {
     int known; /* the lists could be read to the end */
     uint64_t bytes, objects;
+    uint64_t frozen_bytes; /* of objects that gc.freeze() hides, and of what these keep */
     Table dead; /* uint32_t: nodes of the garbage, and of what only it keeps */
     Table credits; /* uint32_t per node of the walk: references that only garbage has; may be none */
     size_t first, tracked_end; /* nodes of tracked objects that the walk had not met */
+    size_t frozen_first;       /* from here on the frozen ones among them */
 } Garbage;
 
 /* Credits the references that garbage has to nodes of the walk. The graph grows; nodes from

@@ -27,8 +27,8 @@ class ReferenceCycle:
     ## What it means
     Objects that refer to each other in a ring are not freed when the last name goes: only the
     garbage collector finds them. Here it does not come: `gc.disable()` switched it off, its
-    thresholds are out of reach, or a debug flag makes it put all that it finds into
-    `gc.garbage`, where it stays.
+    thresholds are out of reach, `gc.freeze()` moved the objects out of its sight, or a debug flag
+    makes it put all that it finds into `gc.garbage`, where it stays.
 
     ## Why it matters
     No name, output or traceback leads to these bytes. Everything that you could delete is
@@ -58,7 +58,8 @@ class ReferenceCycle:
     self.parent = weakref.ref(parent)  # or no ring at all
     ```
     Who runs without the collector collects by hand, where a pause does no harm: `gc.collect()`.
-    To let go of what is there: `gc.enable(); gc.collect()`, `gc.garbage.clear()`.
+    To let go of what is there: `gc.enable(); gc.collect()`, `gc.unfreeze(); gc.collect()`,
+    `gc.garbage.clear()`.
 
     ## When it does not fire
     The collector is on and its thresholds are usual: what waits between two collections is on its
@@ -80,7 +81,8 @@ class ReferenceCycle:
             yield self._of_list(evidence, *saved)
 
     def _of_cycles(self, evidence: Evidence, cycles: Cycles) -> Finding:
-        why, fix = _reason(cycles)
+        nbytes = _kept(cycles)
+        why = _reason(cycles)
         types = _types(cycles)
         subject = types[0] if types else "object"
         path = [PathStep(type=subject, edge="unreachable cycles", cut=True)]
@@ -89,10 +91,10 @@ class ReferenceCycle:
             title=f"reference cycles{_of(types)} wait for a collector that does not come",
             context=evidence.recording.header.context, object=HeldObject(type=subject),
             holders=[Holding(root=INTERPRETER, expr=f"unreachable cycles ({why})")],
-            exclusive_bytes=cycles.bytes, shared_bytes=0,
-            reclaim=Reclaim(bytes=cycles.bytes, low=cycles.bytes, high=cycles.bytes),
-            path=path, fix=fix,
-            why=f"{why}: {cycles.objects:,} objects that nothing reaches wait for a collection",
+            exclusive_bytes=nbytes, shared_bytes=0,
+            reclaim=Reclaim(bytes=nbytes, low=nbytes, high=nbytes),
+            path=path, fix=_fix(cycles),
+            why=f"{why}: {cycles.objects:,} objects that nothing reaches stay where they are",
             fingerprint=fingerprint(self.code, INTERPRETER, subject, path, ""),
         )  # fmt: skip
 
@@ -118,7 +120,12 @@ def _waiting(evidence: Evidence) -> Cycles | None:
 
 def _is_large(evidence: Evidence, snapshot: Snapshot) -> bool:
     cycles = snapshot.cycles
-    return cycles is not None and cycles.idle and cycles.bytes >= evidence.config.min_bytes
+    return cycles is not None and _kept(cycles) >= evidence.config.min_bytes
+
+
+def _kept(cycles: Cycles) -> int:
+    """Return the bytes of garbage that no collection will free as things stand."""
+    return cycles.bytes if cycles.idle else cycles.frozen_bytes or 0
 
 
 def _saved(evidence: Evidence) -> tuple[Bundle, Holder] | None:
@@ -133,13 +140,20 @@ def _saved(evidence: Evidence) -> tuple[Bundle, Holder] | None:
     return bundle, lists[0]
 
 
-def _reason(cycles: Cycles) -> tuple[str, str]:
-    """Return why no collection is due, and what to type."""
+def _reason(cycles: Cycles) -> str:
     if not cycles.enabled:
-        return "the collector is off", "import gc; gc.enable(); gc.collect()"
+        return "the collector is off"
     if cycles.thresholds[:1] == [0]:
-        return "its threshold 0 keeps the collector off", f"import gc; {_DEFAULT}; gc.collect()"
-    return "the collector's thresholds are out of reach", f"import gc; {_DEFAULT}; gc.collect()"
+        return "its threshold 0 keeps the collector off"
+    if cycles.idle:
+        return "the collector's thresholds are out of reach"
+    return "gc.freeze() took them out of the collector's sight"
+
+
+def _fix(cycles: Cycles) -> str:
+    steps = ["gc.enable()"] if not cycles.enabled else [_DEFAULT] if cycles.idle else []
+    steps += ["gc.unfreeze()"] if cycles.frozen_bytes else []
+    return "; ".join(["import gc", *steps, "gc.collect()"])
 
 
 def _types(cycles: Cycles) -> list[str]:

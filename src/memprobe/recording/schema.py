@@ -231,6 +231,7 @@ class Cycles(Struct, kw_only=True):
     idle: bool = False  # switched off, or out of reach of its thresholds
     thresholds: list[int] = field(default_factory=list)  # gc.get_threshold()
     frozen: int = 0  # gc.get_freeze_count()
+    frozen_bytes: int | None = None  # of `bytes`: what frozen objects keep, which nobody collects
     saved: int | None = None  # bytes that only gc.garbage keeps
 
 
