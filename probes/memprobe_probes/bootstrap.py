@@ -165,6 +165,7 @@ def _snapshot(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
     # Who asks may allow another pause than who started the probe.
     allowed = probe.config["max_pause"]
     probe.config["max_pause"] = args.get("max_pause", allowed)
+    probe.look_inside(args.get("inside"))
     try:
         probe.snapshot("request", on_user_thread=_watcher is None)
     finally:

@@ -39,6 +39,7 @@ class Engines:
         self.note: str | None = None
         self.engine = "fallback"
         self.job: Job | None = None
+        self.opened: Sequence[str] = config.get("inside") or ()
         self._config = config
         self._native: Native | None = None
         self._looked = False
@@ -132,6 +133,7 @@ class Engines:
             return None
         if self._failures >= MOST_FAILURES:
             return None
+        native.opened = self.opened
         pause = native.pause_of_copy(rss)
         if manner != HERE and pause > max_pause_ns:
             self.note = f"a copy of the process would pause it for about {pause / 1e6:.0f} ms"

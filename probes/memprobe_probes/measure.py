@@ -143,6 +143,10 @@ class Probe:
             fields.update(tables or {}, pause_ns=fields["pause_ns"])
             self._write_snapshot(fields, started)
 
+    def look_inside(self, exprs: Any) -> None:
+        """From now on tell of these holders, by expression, what is inside of them."""
+        self._engines.opened = [str(one) for one in exprs or ()]
+
     def _write_snapshot(self, fields: dict[str, Any], started: int) -> None:
         fields.setdefault("engine_note", self._engines.note)
         fields["engine"] = self._engines.engine

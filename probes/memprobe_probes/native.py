@@ -42,6 +42,7 @@ class Native:
         self.classes.mistaken = _mistaken(walker)
         self.classes.learn(first())
         self.no_cycles, self.no_returned = walker.abilities()
+        self.opened: Sequence[str] = ()  # holders whose inside is asked for, by expression
         self._ns_per_gib: float = NS_PER_GIB
 
     def pause_of_copy(self, rss: int | None) -> int:
@@ -83,6 +84,7 @@ class Native:
         request = Request(self.walker, walk, self.classes, objects, stops)
         request.look_around(SPARE)
         request.ask_for_parts(found, asked)
+        request.open(found, self.opened)
         return request, walk
 
     def _packed(self, request: Request, milliseconds: int, copied: bool) -> tuple[Any, ...]:

@@ -37,6 +37,16 @@ class Group:
         self.chain = chain  # from a root to the largest object: (node, address, class's address)
 
 
+class Inner:
+    """An object inside of a holder and what it keeps, or several small ones of one class."""
+
+    __slots__ = ("chain", "cls", "count", "kept", "objects", "own", "parent")
+
+    def __init__(self, words: list[int], chain: list[tuple[int, int, int]]) -> None:
+        self.parent, self.cls, self.count, self.own, self.kept, self.objects = words
+        self.chain = chain  # from what keeps it to the object; [] of several
+
+
 class Answer:
     """Everything one walk found. Raises ``Incomplete`` where it did not end well."""
 
@@ -62,6 +72,7 @@ class Answer:
         self.missed = self._rows(2)
         self.unknown = self._rows(1)
         self.asked = [self._next() for _ in range(self._next())]
+        self.inside = [self._inside() for _ in range(self._next())]
 
     def _next(self) -> int:
         self._at += 1
@@ -74,14 +85,21 @@ class Answer:
     def _rows(self, width: int) -> list[list[int]]:
         return [self._take(width) for _ in range(self._next())]
 
+    def _inside(self) -> tuple[int, list[Inner]]:
+        number, rows = self._take(2)
+        return number, [Inner(self._take(6), self._chain()) for _ in range(rows)]
+
+    def _chain(self) -> list[tuple[int, int, int]]:
+        rows = [self._take(3) for _ in range(self._next())]
+        return [(node, address, cls) for node, address, cls in rows]
+
     def _group(self) -> Group:
         bits = int.from_bytes(self._words[self._at : self._at + self._set_words], "little")
         self._at += self._set_words
-        nbytes, objects, returned, untrimmed, steps = self._take(5)
-        chain = [(node, at, cls) for node, at, cls in (self._take(3) for _ in range(steps))]
+        nbytes, objects, returned, untrimmed = self._take(4)
         return Group(
             _positions(bits, len(self.roots)), nbytes, objects,
-            _known(returned), _known(untrimmed), chain,
+            _known(returned), _known(untrimmed), self._chain(),
         )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ PER_OBJECT = 2_000  # references followed of one object while scouting
 ROUNDS = 4  # of scouting: classes that were met are decided about, then more is seen
 NOWHERE = 1 << 62  # from here on addresses stand for memory whose place is not known
 MOST_SHARES = 20_000
+MOST_OPENED = 4
 
 
 class Request:
@@ -49,6 +50,7 @@ class Request:
         self.shares: dict[int, dict[tuple[Any, ...], float]] = {}  # of Arrow memory, by address
         self.parts: Words = array("Q")
         self.asked: Words = array("Q")
+        self.opened: list[int] = []  # numbers of roots whose inside is asked for
         self._stops = array("Q", stops).tobytes()
         self._arrays = array_layout()
         self._nowhere = NOWHERE
@@ -62,8 +64,8 @@ class Request:
         limits = (most_nodes, memory, milliseconds, least_group, collect, simulate, per_node)
         return (
             self.objects, [self.opaque, self.behind], self.classes.packed().tobytes(), self._stops,
-            _cuts().tobytes(), self.parts.tobytes(), self.asked.tobytes(), self._arrays,
-            array("Q", limits).tobytes(),
+            _cuts().tobytes(), self.parts.tobytes(), self.asked.tobytes(),
+            array("Q", self.opened).tobytes(), self._arrays, array("Q", limits).tobytes(),
         )  # fmt: skip
 
     def look_around(self, memory: int) -> None:
@@ -95,6 +97,11 @@ class Request:
                     self.asked.extend((number, id(obj)))
                     self._asked_for.append((number, expr))
         obj = None
+
+    def open(self, found: list[Root], exprs: Iterable[str]) -> None:
+        """Ask for what is inside of the holders that are reached by these expressions."""
+        wanted = set(exprs)
+        self.opened = [at for at, root in enumerate(found) if root.expr in wanted][:MOST_OPENED]
 
     def parts_of(self, answered: list[int]) -> dict[int, dict[str, int]]:
         """Return number of root → expression → bytes, from the answers."""

@@ -86,7 +86,11 @@ class Rows:
             path: list[dict[str, str]] = []
             obj = root if not live else None
             if row.chain:
-                path, _, obj = path_of(row.chain, live[row.parent], self.request.classes.named)
+                chain, above = row.chain, row.parent
+                if rows[above].chain and told[above]["path"][-1]["edge"] == "__dict__":
+                    # An attribute: its name is told by the object, not by the dict between.
+                    chain, above = [*rows[above].chain, *chain[1:]], rows[above].parent
+                path, _, obj = path_of(chain, live[above], self.request.classes.named)
             live.append(obj)
             told.append({
                 "parent": None if row.parent == NONE else row.parent, "path": path,

@@ -37,7 +37,7 @@ typedef struct {
 
 typedef struct {
     PyObject *roots, *held;
-    View kinds, stops, cuts, parts, asked, arrays;
+    View kinds, stops, cuts, parts, asked, opened, arrays;
     Limits limits;
 } Request;
 
@@ -60,18 +60,18 @@ static int view_of(PyObject *bytes, View *view)
     return 0;
 }
 
-/* A request: (roots, held, kinds, stops, cuts, parts, asked, arrays, limits). */
+/* A request: (roots, held, kinds, stops, cuts, parts, asked, opened, arrays, limits). */
 static int request_parse(PyObject *tuple, Request *request)
 {
-    PyObject *given[7];
+    PyObject *given[8];
     View limits, *views[] = {&request->kinds, &request->stops, &request->cuts,  &request->parts,
-                             &request->asked, &request->arrays, &limits};
+                             &request->asked, &request->opened, &request->arrays, &limits};
     memset(request, 0, sizeof *request);
-    if (!PyArg_ParseTuple(tuple, "O!O!OOOOOOO", &PyList_Type, &request->roots, &PyList_Type,
+    if (!PyArg_ParseTuple(tuple, "O!O!OOOOOOOO", &PyList_Type, &request->roots, &PyList_Type,
                           &request->held, given, given + 1, given + 2, given + 3, given + 4,
-                          given + 5, given + 6))
+                          given + 5, given + 6, given + 7))
         return -1;
-    for (size_t at = 0; at < 7; at++)
+    for (size_t at = 0; at < 8; at++)
         if (view_of(given[at], views[at]))
             return -1;
     if (limits.bytes != sizeof request->limits || request->arrays.bytes != sizeof(ArrayLayout)) {
@@ -270,6 +270,7 @@ static int walk_and_answer(Walk *walk, const Request *request)
         .root_count = (uint32_t)walk->roots.used, .held = walk->held.rows,
         .held_count = walk->held.used, .asked = request->asked.start,
         .asked_count = request->asked.bytes / sizeof(Asked),
+        .opened = request->opened.start, .opened_count = request->opened.bytes / 8,
         .least_group = request->limits.least_group, .simulate = (int)request->limits.simulate,
         .started = walk->started, .walked = walk->walked};
     return answer(&question, &walk->words);

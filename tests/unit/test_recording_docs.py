@@ -13,7 +13,7 @@ from memprobe.recording.lines import RECORDS
 
 PAGE = Path(__file__).parents[2] / "docs" / "recording.md"
 NESTED = (
-    "Limits", "Child", "Cost", "Cache", "Strings", "Holder", "Group", "Step", "TypeCount",
+    "Inner", "Limits", "Child", "Cost", "Cache", "Strings", "Holder", "Group", "Step", "TypeCount",
     "Unmeasured", "Site", "Place", "GroupSites", "Cycles",
 )  # fmt: skip
 CLASSES = {**RECORDS, **{name: getattr(schema, name) for name in NESTED}}

@@ -3,10 +3,12 @@
 #include <string.h>
 
 #include "arrays.h"
+#include "dominators.h"
 #include "layout.h"
 #include "returned.h"
 
 enum { MOST_GROUPS = 300, MOST_STEPS = 60, MOST_VIEWS = 20000, MOST_SIMULATED = 48 };
+enum { MOST_UNPLACED = 20 }; /* a part of the bytes whose place is not known: one of so many */
 enum { LEAST_MEMORY = 64 * 1024, MOST_CHAINED = 8, MOST_TYPES = 40 };
 
 typedef struct {
@@ -91,12 +93,16 @@ static void choose_groups(Writer *writer)
     }
 }
 
-static void put_chain(Writer *writer, uint32_t node)
+/* The way the walk came to a node, from `from` or else from a root. */
+static void put_chain(Writer *writer, uint32_t node, uint32_t from)
 {
     const Graph *graph = writer->asked->graph;
     uint32_t chain[MOST_STEPS], length = 0;
-    for (; node != NO_NODE && length < MOST_STEPS; node = graph_parent(graph, node))
+    for (; node != NO_NODE && length < MOST_STEPS; node = graph_parent(graph, node)) {
         chain[length++] = node;
+        if (node == from)
+            break;
+    }
     put(writer, length);
     while (length-- > 0) {
         put(writer, chain[length]);
@@ -128,38 +134,47 @@ static void tell_block(void *arg, const void *start, size_t bytes)
     returned_malloc(arg, start, bytes);
 }
 
-static void free_node(const Graph *graph, Returned *returned, uint32_t node)
+/* Returns the bytes of a node whose place is not known: nothing can be simulated with them. */
+static uint64_t free_node(const Graph *graph, Returned *returned, uint32_t node)
 {
     const Kind *kind = graph_kind(graph, node);
     const void *object = graph_object(graph, node);
+    uint64_t bytes = *graph_size(graph, node);
     if (kind->flags & KIND_BUFFER) {
-        if ((uintptr_t)object < BUFFER_NOWHERE && *graph_size(graph, node))
-            returned_malloc(returned, object, *graph_size(graph, node));
-        return;
+        if ((uintptr_t)object >= BUFFER_NOWHERE)
+            return bytes;
+        if (bytes)
+            returned_malloc(returned, object, bytes);
+        return 0;
     }
     if (kind->flags & KIND_FIXED)
-        return;
+        return bytes;
     returned_block(returned, (const char *)object - kind->preheader);
-    if (kind->sizer != SIZE_SHELL)
-        layout_blocks(kind, object, tell_block, returned);
+    if (kind->flags & KIND_ARRAY)
+        arrays_blocks(graph, object, tell_block, returned);
+    return kind->sizer == SIZE_SHELL ? 0 : layout_blocks(kind, object, tell_block, returned);
 }
 
-/* What goes back to the system when everybody in `set` lets go. */
+/* What goes back to the system when everybody in `set` lets go. Bytes whose place is not known are
+   taken to go back; where they are many, nothing is told. */
 static void simulate(Writer *writer, Returned *returned, uint32_t set)
 {
     const Owners *owners = writer->asked->owners;
     const uint64_t *begins = writer->begins.rows;
-    uint64_t trimmed, untrimmed;
+    uint64_t trimmed, untrimmed, freed = 0, unplaced = 0;
     returned_reset(returned);
     for (uint32_t other = 1; other < owners->bits.used; other++) {
         if (sum_of(writer, other)->objects == 0 || !owners_within(owners, other, set))
             continue;
+        freed += sum_of(writer, other)->bytes;
         for (uint64_t at = begins[other]; at < begins[other + 1]; at++)
-            free_node(writer->asked->graph, returned, ((uint32_t *)writer->order.rows)[at]);
+            unplaced += free_node(writer->asked->graph, returned,
+                                  ((uint32_t *)writer->order.rows)[at]);
     }
     returned_result(returned, &trimmed, &untrimmed);
-    put(writer, trimmed);
-    put(writer, untrimmed);
+    int told = unplaced <= freed / MOST_UNPLACED;
+    put(writer, told ? trimmed + unplaced : ANSWER_NONE);
+    put(writer, told ? untrimmed + unplaced : ANSWER_NONE);
 }
 
 static int heavier(const Writer *writer, uint32_t one, uint32_t other)
@@ -199,7 +214,7 @@ static void put_groups(Writer *writer)
             put(writer, ANSWER_NONE);
             put(writer, ANSWER_NONE);
         }
-        put_chain(writer, sum->largest);
+        put_chain(writer, sum->largest, NO_NODE);
     }
     if (returned)
         returned_close(returned);
@@ -417,6 +432,36 @@ static uint64_t kept_by(const Writer *writer, const Asked *one)
     return total;
 }
 
+static void put_inner(Writer *writer, const Inner *rows, const Inner *row)
+{
+    const Graph *graph = writer->asked->graph;
+    put(writer, row->parent == NO_NODE ? ANSWER_NONE : row->parent);
+    put(writer, (uintptr_t)kinds_row(graph->kinds, row->kind)->type);
+    put(writer, row->count);
+    put(writer, row->own);
+    put(writer, row->kept);
+    put(writer, row->objects);
+    if (row->node == NO_NODE || row->parent == NO_NODE)
+        put(writer, 0);
+    else /* every way to it leads through what keeps it */
+        put_chain(writer, row->node, rows[row->parent].node);
+}
+
+static void put_inside(Writer *writer, uint64_t root)
+{
+    const Question *asked = writer->asked;
+    uint32_t top = root < asked->root_count ? asked->root_nodes[root] : NO_NODE;
+    Table rows = {0};
+    if (top >= writer->count || dominators_find(asked->graph, asked->owners, top, writer->count,
+                                                asked->least_group, &rows))
+        rows.used = 0;
+    put(writer, root);
+    put(writer, rows.used);
+    for (size_t at = 0; at < rows.used; at++)
+        put_inner(writer, rows.rows, (Inner *)rows.rows + at);
+    table_close(&rows);
+}
+
 static void put_header(Writer *writer)
 {
     const Question *asked = writer->asked;
@@ -463,6 +508,9 @@ int answer(const Question *question, Table *words)
     put(&writer, question->asked_count);
     for (size_t at = 0; at < question->asked_count; at++)
         put(&writer, kept_by(&writer, question->asked + at));
+    put(&writer, question->opened_count);
+    for (size_t at = 0; at < question->opened_count; at++)
+        put_inside(&writer, question->opened[at]);
     Table *tables[] = {&writer.sums, &writer.groups, &writer.order, &writer.begins};
     for (size_t at = 0; at < sizeof tables / sizeof *tables; at++)
         table_close(tables[at]);

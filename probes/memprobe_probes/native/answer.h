@@ -25,6 +25,8 @@ typedef struct {
     size_t held_count;
     const Asked *asked;
     size_t asked_count;
+    const uint64_t *opened; /* numbers of roots whose inside is asked for */
+    size_t opened_count;
     uint64_t least_group; /* bytes */
     int simulate;
     uint64_t started, walked; /* ns */

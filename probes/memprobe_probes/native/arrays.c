@@ -44,6 +44,18 @@ uint64_t arrays_extent(const Graph *graph, const void *array, uint64_t *low, uin
     return bytes;
 }
 
+void arrays_blocks(const Graph *graph, const void *array, layout_tell tell, void *arg)
+{
+    uint64_t low, high, bytes;
+    if (!graph->arrays.known)
+        return;
+    bytes = arrays_extent(graph, array, &low, &high);
+    if (arrays_base(array) == NULL)
+        tell(arg, (const void *)layout_word(array, DATA), bytes);
+    if (dimensions(array))
+        tell(arg, (const void *)layout_word(array, SHAPE), (size_t)dimensions(array) * 16);
+}
+
 /* Tells every element of an array of objects, whatever its strides. */
 static void refer_to_elements(Graph *graph, const void *array)
 {

@@ -190,7 +190,39 @@ uint64_t layout_size(const Kind *kind, const PyObject *object)
     return total + beside(kind, object) + values_size(kind, object, &block);
 }
 
-void layout_blocks(const Kind *kind, const PyObject *object, layout_tell tell, void *arg)
+/* The values of a dict that shares its keys with others: up to 3.10 at their begin, later before
+   them, and from 3.13 on inside of their object mostly. */
+static void tell_values(const char *values, uint64_t bytes, layout_tell tell, void *arg)
+{
+    if (minor == 10)
+        tell(arg, values, bytes);
+    else if (minor < 13)
+        tell(arg, values - ((const uint8_t *)values)[-1], bytes);
+    else if (!values[2])
+        tell(arg, values, bytes);
+}
+
+static void tell_dict(const PyObject *object, layout_tell tell, void *arg)
+{
+    const char *keys = (const char *)layout_word(object, 32);
+    const char *values = (const char *)layout_word(object, 40);
+    if (values)
+        tell_values(values, shared_values(keys), tell, arg);
+    if (layout_word(keys, 0) == 1)
+        tell(arg, keys, keys_size(keys));
+}
+
+/* A deque's blocks are chained: the next one's address is at the end of each. */
+static void tell_deque(const PyObject *object, layout_tell tell, void *arg)
+{
+    const void *block = (const void *)layout_word(object, 24);
+    for (uint64_t left = deque_blocks(object); left > 0 && block; left--) {
+        tell(arg, block, DEQUE_BLOCK);
+        block = (const void *)layout_word(block, DEQUE_BLOCK - 8);
+    }
+}
+
+uint64_t layout_blocks(const Kind *kind, const PyObject *object, layout_tell tell, void *arg)
 {
     const void *block;
     uint64_t bytes = values_size(kind, object, &block);
@@ -198,27 +230,32 @@ void layout_blocks(const Kind *kind, const PyObject *object, layout_tell tell, v
         tell(arg, block, bytes);
     bytes = beside(kind, object);
     if (!bytes)
-        return;
+        return 0;
     switch (kind->sizer) {
     case SIZE_LIST:
     case SIZE_ARRAY:
         tell(arg, (const void *)layout_word(object, 24), bytes);
-        break;
+        return 0;
+    case SIZE_ORDERED:
+        tell_dict(object, tell, arg);
+        return bytes - dict_size(object);
     case SIZE_DICT:
-        if (layout_word((const void *)layout_word(object, 32), 0) == 1)
-            tell(arg, (const void *)layout_word(object, 32), bytes);
-        break;
+        tell_dict(object, tell, arg);
+        return 0;
     case SIZE_SET:
         tell(arg, (const void *)layout_word(object, 40), bytes);
-        break;
+        return 0;
     case SIZE_BYTEARRAY:
         tell(arg, (const void *)layout_word(object, 32), bytes);
-        break;
+        return 0;
     case SIZE_BYTESIO:
     case SIZE_STRINGIO:
         tell(arg, (const void *)layout_word(object, 16), bytes);
-        break;
+        return 0;
+    case SIZE_DEQUE:
+        tell_deque(object, tell, arg);
+        return 0;
     default:
-        break; /* a deque's blocks are chained: they are left out */
+        return bytes;
     }
 }

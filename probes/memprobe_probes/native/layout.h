@@ -41,8 +41,9 @@ int32_t layout_references(const PyObject *object);
 /* Returns the bytes of an object with everything only it uses: a list's items, a dict's table. */
 uint64_t layout_size(const Kind *kind, const PyObject *object);
 
-/* Memory an object has beside its own block: tells each through `tell`. */
+/* Memory an object has beside its own block: tells each through `tell`. Returns the bytes whose
+   place is not known here. */
 typedef void (*layout_tell)(void *arg, const void *start, size_t bytes);
-void layout_blocks(const Kind *kind, const PyObject *object, layout_tell tell, void *arg);
+uint64_t layout_blocks(const Kind *kind, const PyObject *object, layout_tell tell, void *arg);
 
 #endif

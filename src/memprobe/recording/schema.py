@@ -144,6 +144,18 @@ class Strings(Struct, kw_only=True):
     typed: int  # as an Arrow string column
 
 
+class Inner(Struct, kw_only=True):
+    """An object inside of a holder, with what can only be reached through it."""
+
+    parent: int | None = None  # number of the row it lies in; None: the holder's object itself
+    path: list[Step] = field(default_factory=list)  # from there
+    type: str = ""
+    count: int = 1  # more than one: so many small objects of this type together
+    own: int = 0  # shallow bytes
+    bytes: int = 0  # of all that it keeps
+    objects: int = 0
+
+
 class Holder(Struct, kw_only=True):
     """A reference a user can cut. Holders with the same ``object`` point to one object."""
 
@@ -165,6 +177,7 @@ class Holder(Struct, kw_only=True):
     due: float | None = None  # of a callback: seconds until it is called, at most
     parts: dict[str, int] = field(default_factory=dict)  # container inside it → its own bytes
     strings: Strings | None = None
+    inside: list[Inner] = field(default_factory=list)  # where it was asked for
 
 
 class Site(Struct, kw_only=True):
