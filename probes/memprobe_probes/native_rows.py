@@ -81,7 +81,7 @@ class Rows:
 
     def _inside(self, rows: list[Inner], root: Any) -> list[dict[str, Any]]:
         live: list[Any] = []
-        told = []
+        told: list[dict[str, Any]] = []
         for row in rows:
             path: list[dict[str, str]] = []
             obj = root if not live else None
