@@ -8,6 +8,7 @@ wrong stays in the record. A walker that keeps failing is left alone.
 from __future__ import annotations
 
 import os
+import sys
 
 from . import allocation_sites, heap
 from .walk import TooLong
@@ -128,6 +129,9 @@ class Engines:
         if allocation_sites.traced_frames() is not None or allocation_sites.places_wanted:
             self.note = "allocations are traced: places are told for each object in the process"
             return None
+        if _slices_keep_parents():
+            self.note = "pandas 1.5 keeps what slices were cut from: only batches can tell"
+            return None
         native = self._loaded()
         if native is None:
             return None
@@ -158,3 +162,9 @@ class Engines:
     def _failed(self, error: Exception) -> None:
         self._failures += 1
         self.note = f"the native walker failed: {str(error) or type(error).__name__}"
+
+
+def _slices_keep_parents() -> bool:
+    """Whether slices of frames refer to the internals of the frame they were cut from."""
+    version = getattr(sys.modules.get("pandas"), "__version__", None)
+    return type(version) is str and version.startswith("1.")
