@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "arrays.h"
+#include "dominators.h"
 #include "layout.h"
 #include "returned.h"
 
@@ -92,12 +93,16 @@ static void choose_groups(Writer *writer)
     }
 }
 
-static void put_chain(Writer *writer, uint32_t node)
+/* The way the walk came to a node, from `from` or else from a root. */
+static void put_chain(Writer *writer, uint32_t node, uint32_t from)
 {
     const Graph *graph = writer->asked->graph;
     uint32_t chain[MOST_STEPS], length = 0;
-    for (; node != NO_NODE && length < MOST_STEPS; node = graph_parent(graph, node))
+    for (; node != NO_NODE && length < MOST_STEPS; node = graph_parent(graph, node)) {
         chain[length++] = node;
+        if (node == from)
+            break;
+    }
     put(writer, length);
     while (length-- > 0) {
         put(writer, chain[length]);
@@ -209,7 +214,7 @@ static void put_groups(Writer *writer)
             put(writer, ANSWER_NONE);
             put(writer, ANSWER_NONE);
         }
-        put_chain(writer, sum->largest);
+        put_chain(writer, sum->largest, NO_NODE);
     }
     if (returned)
         returned_close(returned);
@@ -427,6 +432,36 @@ static uint64_t kept_by(const Writer *writer, const Asked *one)
     return total;
 }
 
+static void put_inner(Writer *writer, const Inner *rows, const Inner *row)
+{
+    const Graph *graph = writer->asked->graph;
+    put(writer, row->parent == NO_NODE ? ANSWER_NONE : row->parent);
+    put(writer, (uintptr_t)kinds_row(graph->kinds, row->kind)->type);
+    put(writer, row->count);
+    put(writer, row->own);
+    put(writer, row->kept);
+    put(writer, row->objects);
+    if (row->node == NO_NODE || row->parent == NO_NODE)
+        put(writer, 0);
+    else /* every way to it leads through what keeps it */
+        put_chain(writer, row->node, rows[row->parent].node);
+}
+
+static void put_inside(Writer *writer, uint64_t root)
+{
+    const Question *asked = writer->asked;
+    uint32_t top = root < asked->root_count ? asked->root_nodes[root] : NO_NODE;
+    Table rows = {0};
+    if (top >= writer->count || dominators_find(asked->graph, asked->owners, top, writer->count,
+                                                asked->least_group, &rows))
+        rows.used = 0;
+    put(writer, root);
+    put(writer, rows.used);
+    for (size_t at = 0; at < rows.used; at++)
+        put_inner(writer, rows.rows, (Inner *)rows.rows + at);
+    table_close(&rows);
+}
+
 static void put_header(Writer *writer)
 {
     const Question *asked = writer->asked;
@@ -442,6 +477,7 @@ static void put_header(Writer *writer)
     put(writer, (uint64_t)asked->garbage->known);
     put(writer, asked->garbage->bytes);
     put(writer, asked->garbage->objects);
+    put(writer, asked->garbage->frozen_bytes);
     put(writer, asked->root_count);
     put(writer, asked->owners->words);
     for (uint32_t root = 0; root < asked->root_count; root++) {
@@ -472,6 +508,9 @@ int answer(const Question *question, Table *words)
     put(&writer, question->asked_count);
     for (size_t at = 0; at < question->asked_count; at++)
         put(&writer, kept_by(&writer, question->asked + at));
+    put(&writer, question->opened_count);
+    for (size_t at = 0; at < question->opened_count; at++)
+        put_inside(&writer, question->opened[at]);
     Table *tables[] = {&writer.sums, &writer.groups, &writer.order, &writer.begins};
     for (size_t at = 0; at < sizeof tables / sizeof *tables; at++)
         table_close(tables[at]);
