@@ -31,7 +31,7 @@ WALKER       := probes/memprobe_probes/walker.c $(wildcard probes/memprobe_probe
 READY_WALKER := $(VENV)/.ready-walker
 BUILD_WALKER := $(BIN)/python setup.py --quiet build_ext --inplace
 
-.PHONY: help demo native test lint accuracy contrast picture benchmark report-day peers test-matrix clean
+.PHONY: help demo native test lint accuracy contrast picture benchmark allocations report-day peers test-matrix clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -45,6 +45,7 @@ help:
 	@echo 'make picture      draw the README'"'"'s picture again, from a real run of the demo'
 	@echo 'make benchmark    what memprobe run and other profilers cost, write reports/overhead.md'
 	@echo '                  (an hour; goes on where it was cut off; PAIRS=6 for a shorter one)'
+	@echo 'make allocations  what --memray and --tracemalloc cost, write reports/allocations.md'
 	@echo 'make report-day   how long a report on a 24-hour recording takes, write reports/report.md'
 	@echo 'make peers        ask other tools about ten of the scenarios, write reports/peers.md'
 	@echo 'make test-matrix  the tests on every Python from 3.10 to 3.13 that is installed'
@@ -79,6 +80,9 @@ picture: $(READY_DEV) $(READY_WALKER)
 
 benchmark: $(READY_DEV) $(READY_WALKER)
 	$(BIN)/python benchmarks/overhead.py $(if $(PAIRS),--pairs $(PAIRS))
+
+allocations: $(READY_DEV) $(READY_WALKER)
+	$(BIN)/python benchmarks/allocations.py
 
 report-day: $(READY_DEV) $(READY_WALKER)
 	$(BIN)/python benchmarks/report_day.py
