@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     Look = Callable[[], list[Root]]
 
 # Who waits for the walk: the thread of ours that takes it; nobody, it is collected later; or the
-# program's own thread, where nothing else is left to do.
-AWAITED, LATER, HERE = "awaited", "later", "here"
+# program's own thread, which has nothing else to do.
+AWAITED, LATER, AT_REST = "awaited", "later", "at rest"
 
 ATTEMPTS = 2
 MOST_FAILURES = 4  # attempts in a row, then the walker is left alone
@@ -93,8 +93,8 @@ class Engines:
         self, native: Native, look: Look, stops: set[int], asked: Sequence[str],
         max_pause_ns: int, manner: str, rss: int | None,
     ) -> dict[str, Any] | None:  # fmt: skip
-        if manner == HERE:
-            tables = native.here(look(), stops, asked, max_pause_ns)
+        if manner == AT_REST:
+            tables = native.at_rest(look(), stops, asked, max_pause_ns)
             self._worked()
             return tables
         job = native.start(look(), stops, asked, min(max_pause_ns, PREPARING_NS), rss)
@@ -139,7 +139,7 @@ class Engines:
             return None
         native.opened = self.opened
         pause = native.pause_of_copy(rss)
-        if manner != HERE and pause > max_pause_ns:
+        if manner != AT_REST and pause > max_pause_ns:
             self.note = f"a copy of the process would pause it for about {pause / 1e6:.0f} ms"
             return None
         return native

@@ -7,7 +7,7 @@ import sys
 import time
 
 from . import FORMAT, VERSION, allocation_sites, roots, user_signals
-from .engines import AWAITED, HERE, LATER, Engines
+from .engines import AT_REST, AWAITED, LATER, Engines
 from .garbage import NS_PER_BLOCK
 from .recorder import Recorder
 from .sampler import Counters, Governor
@@ -128,7 +128,7 @@ class Probe:
                 "busy": self.shell is not None and _cell_is_running(),
                 "libraries": _libraries(), "traced": allocation_sites.traced_frames(),
             }  # fmt: skip
-            manner = HERE if unhurried else AWAITED
+            manner = AT_REST if unhurried else AWAITED
             if on_user_thread and reason in ("interval", "threshold") and not unhurried:
                 manner = LATER
             tables = self._tables(unhurried, manner, at_exit=reason == "exit")

@@ -1,12 +1,12 @@
 """Snapshots by the native walker: exact bytes for every holder, nobody waits for the walk.
 
 What Python has to be asked is asked first (``native_request``); then a copy of the process is made
-whose memory stands still, and the copy walks it. Where nobody waits anyway, at a script's end, the
-walk is made here.
+whose memory stands still, and the copy walks it.
 """
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 
@@ -49,13 +49,35 @@ class Native:
         """Return about how many ns a copy of a process of ``rss`` bytes takes."""
         return int((rss or 0) / 2**30 * self._ns_per_gib)
 
+    def at_rest(
+        self, found: list[Root], stops: set[int], asked: Sequence[str], budget_ns: int
+    ) -> dict[str, Any]:
+        """Return the tables where nothing goes on meanwhile, as at a script's end.
+
+        The roots' objects are kept until then. Even here a copy walks: should a library's type
+        crash it, the program ends as it would have. Raises ``Incomplete``, ``TooLong``, OSError.
+        """
+        request, walk = self._prepared(found, stops, asked, budget_ns)
+        try:
+            packed = self._packed(request, True, collect=is_idle() or gc.get_freeze_count() > 0)
+            child = Child(self.walker, packed, SECONDS)
+            try:
+                child.wait(SECONDS + 2.0)
+                answer = child.answer()
+            finally:
+                child.close()
+            walk.deadline = time.thread_time_ns() + DESCRIBING_NS
+            return self._tables(answer, request, walk, found, list(request.objects))
+        finally:
+            request.forget()
+
     def here(
         self, found: list[Root], stops: set[int], asked: Sequence[str], budget_ns: int
     ) -> dict[str, Any]:
-        """Walk in this process and return the tables. Raises ``Incomplete`` or ``TooLong``."""
+        """Walk in this process itself, for comparison. Raises ``Incomplete`` or ``TooLong``."""
         request, walk = self._prepared(found, stops, asked, budget_ns)
         try:
-            answer = Answer(self.walker.here(self._packed(request, budget_ns // 10**6, False)))
+            answer = Answer(self.walker.here(self._packed(request, False)))
             walk.deadline = time.thread_time_ns() + DESCRIBING_NS
             return self._tables(answer, request, walk, found, list(request.objects))
         finally:
@@ -68,7 +90,7 @@ class Native:
         """Make the copy that walks. Raises ``Incomplete``, ``TooLong`` or OSError."""
         request, walk = self._prepared(found, stops, asked, budget_ns)
         try:
-            packed = self._packed(request, SECONDS * 1000, True)  # its lists are emptied below
+            packed = self._packed(request, True)  # its lists are emptied below
             began = time.monotonic_ns()
             child = Child(self.walker, packed, SECONDS)
             self._learn_pause(time.monotonic_ns() - began, rss)
@@ -87,9 +109,9 @@ class Native:
         request.open(found, self.opened)
         return request, walk
 
-    def _packed(self, request: Request, milliseconds: int, copied: bool) -> tuple[Any, ...]:
+    def _packed(self, request: Request, copied: bool, *, collect: bool = True) -> tuple[Any, ...]:
         return request.packed(
-            most_nodes=MOST_NODES, memory=_memory(copied), milliseconds=milliseconds,
+            most_nodes=MOST_NODES, memory=_memory(copied), milliseconds=SECONDS * 1000,
             least_group=LEAST_GROUP, collect=copied or cycles.may_stay(), simulate=True,
         )  # fmt: skip
 
