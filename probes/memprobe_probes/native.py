@@ -59,7 +59,8 @@ class Native:
         """
         request, walk = self._prepared(found, stops, asked, budget_ns)
         try:
-            packed = self._packed(request, True, collect=cycles.is_idle() or gc.get_freeze_count() > 0)
+            collects = cycles.is_idle() or gc.get_freeze_count() > 0
+            packed = self._packed(request, True, collect=collects)
             child = Child(self.walker, packed, SECONDS)
             try:
                 child.wait(SECONDS + 2.0)
