@@ -9,18 +9,28 @@ and nothing here raises. ``root`` is where the file system begins (for tests).
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # cgroup v1 writes "unlimited" as the largest multiple of the page size below 2**63.
 _UNLIMITED = 1 << 60
 
 
-class _Bound(NamedTuple):
-    """One limit in bytes, where it comes from, and the cgroup folder that has it."""
+class _Bound:
+    """One limit in bytes, where it comes from, and the cgroup folder that has it.
 
-    size: int
-    source: str  # cgroup-v2, cgroup-v1, rlimit, host
-    folder: str = ""
+    No NamedTuple: making one evaluates a text, and a script that Ctrl-C has ended would then no
+    longer end by the signal.
+    """
+
+    __slots__ = ("folder", "size", "source")
+
+    def __init__(self, size: int, source: str, folder: str = "") -> None:
+        self.size = size
+        self.source = source  # cgroup-v2, cgroup-v1, rlimit, host
+        self.folder = folder
 
 
 def effective(pid: int | None = None, root: str = "/") -> dict[str, Any]:
