@@ -8,11 +8,27 @@ enum { DEQUE_BLOCK = 528, DEQUE_LENGTH = 64, ORDERED_NODE = 48, SHELL = 112 };
 enum { CACHED_KEYS_310 = 872, CACHED_KEYS_312 = 880 };
 
 static int minor;
+static uintptr_t any_key; /* 3.10: how a table is searched that may hold other keys than texts */
+
+/* Reads off a dict with a key that is no text how the table of such a one is searched. */
+static int learn_any_key(void)
+{
+    PyObject *dict = PyDict_New();
+    int failed = dict == NULL || PyDict_SetItem(dict, Py_None, Py_None);
+    if (!failed)
+        any_key = layout_word((const void *)layout_word(dict, 32), 16);
+    else
+        PyErr_Clear();
+    Py_XDECREF(dict);
+    return failed ? -1 : 0;
+}
 
 int layout_prepare(void)
 {
     minor = atoi(strchr(Py_GetVersion(), '.') + 1);
-    return minor >= 10 && minor <= 13 ? 0 : -1;
+    if (minor < 10 || minor > 13)
+        return -1;
+    return minor == 10 ? learn_any_key() : 0;
 }
 
 int layout_minor(void)
@@ -188,6 +204,42 @@ uint64_t layout_size(const Kind *kind, const PyObject *object)
     if (kind->itemsize > 0 && kind->sizer == SIZE_PLAIN)
         total += (uint64_t)size_of_var(object) * (uint64_t)kind->itemsize;
     return total + beside(kind, object) + values_size(kind, object, &block);
+}
+
+static int holds_only_texts(const char *keys)
+{
+    return minor == 10 ? layout_word(keys, 16) != any_key : keys[10] == 1;
+}
+
+/* Where a table's entries begin, and how far it is from one's key to the next one's. */
+static const char *first_key(const char *keys, size_t *step)
+{
+    if (minor > 10) {
+        *step = 16;
+        return keys + 32 + (UINT64_C(1) << (uint8_t)keys[9]);
+    }
+    uint64_t size = layout_word(keys, 8);
+    *step = 24;
+    return keys + 40 + 8 + size * (size <= 0xff ? 1 : size <= 0xffff ? 2 : size <= 0xffffffff ? 4 : 8);
+}
+
+int layout_text_keys(const Kind *kind, const PyObject *object, visitproc visit, void *arg)
+{
+    if (kind->sizer != SIZE_DICT && kind->sizer != SIZE_ORDERED)
+        return 0;
+    const char *keys = (const char *)layout_word(object, 32);
+    if (layout_word(object, 40) || layout_word(keys, 0) != 1 || !holds_only_texts(keys))
+        return 0;
+    size_t step;
+    const char *place = first_key(keys, &step);
+    int stopped = 0;
+    for (uint64_t left = layout_word(keys, minor == 10 ? 32 : 24); left > 0 && !stopped; left--) {
+        PyObject *key = (PyObject *)layout_word(place, 0);
+        if (key != NULL && layout_word(place, 8))
+            stopped = visit(key, arg);
+        place += step;
+    }
+    return stopped;
 }
 
 /* The values of a dict that shares its keys with others: up to 3.10 at their begin, later before
