@@ -31,7 +31,7 @@ WALKER       := probes/memprobe_probes/walker.c $(wildcard probes/memprobe_probe
 READY_WALKER := $(VENV)/.ready-walker
 BUILD_WALKER := $(BIN)/python setup.py --quiet build_ext --inplace
 
-.PHONY: help demo native test lint accuracy contrast picture benchmark allocations report-day peers test-matrix clean
+.PHONY: help demo native test lint accuracy contrast picture benchmark allocations report-day peers benchmark-snapshot test-matrix clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -48,6 +48,8 @@ help:
 	@echo 'make allocations  what --memray and --tracemalloc cost, write reports/allocations.md'
 	@echo 'make report-day   how long a report on a 24-hour recording takes, write reports/report.md'
 	@echo 'make peers        ask other tools about ten of the scenarios, write reports/peers.md'
+	@echo 'make benchmark-snapshot  what a look at the whole heap costs, write reports/snapshot.md'
+	@echo '                  (an hour; goes on where it was cut off)'
 	@echo 'make test-matrix  the tests on every Python from 3.10 to 3.13 that is installed'
 	@echo 'make clean        remove .venv and everything that was built'
 
@@ -89,6 +91,9 @@ report-day: $(READY_DEV) $(READY_WALKER)
 
 peers: $(READY_DEV) $(READY_WALKER)
 	$(BIN)/python benchmarks/peers.py
+
+benchmark-snapshot: $(READY_DEV) $(READY_WALKER)
+	$(BIN)/python benchmarks/snapshot.py
 
 # One virtual environment per version, inside .venv; a missing version is said, not failed.
 test-matrix:

@@ -1,0 +1,1 @@
+"""The parts of ``benchmarks/snapshot.py``: heaps, tools, what is measured, the page."""
