@@ -57,14 +57,14 @@ class Engines:
         """
         native = self._usable(manner, max_pause_ns, rss)
         if native is not None:
-            from .native import Incomplete
+            from .native import Incomplete, Tight
 
             for _ in range(ATTEMPTS):
                 try:
                     return self._walked(native, look, stops, asked, max_pause_ns, manner, rss)
                 except (Incomplete, OSError, MemoryError) as error:
                     self._failed(error)
-                except TooLong as error:
+                except (Tight, TooLong) as error:
                     self.note = f"the native walker was not used: {error}"
                     break
         return self._batched(look, stops, asked, max_pause_ns)

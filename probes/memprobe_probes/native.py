@@ -11,7 +11,7 @@ import sys
 import time
 
 from . import cycles, limits
-from .native_answer import Answer, Incomplete
+from .native_answer import Answer, Incomplete, Tight
 from .native_child import Child
 from .native_kinds import BYTEARRAY, DICT, INT, LIST, SET, STR, Classes, first
 from .native_request import Request
@@ -164,7 +164,7 @@ class Job:
 
 
 def _memory(copied: bool) -> int:
-    """Return how many bytes the tables may take. Raises ``Incomplete`` where that is too few.
+    """Return how many bytes the tables may take. Raises ``Tight`` where that is too few.
 
     The copy's tables, and the pages that the program writes to meanwhile, must not drive the
     process over its limit: where it is tight there is no copy.
@@ -175,7 +175,7 @@ def _memory(copied: bool) -> int:
         return 2 * need
     spare = bound - used
     if need > spare // (2 if copied else 1):
-        raise Incomplete(
+        raise Tight(
             f"its tables may take {need >> 20} MiB, and {max(0, spare) >> 20} MiB are free"
         )
     return int(min(2 * need, spare // 2))
@@ -204,4 +204,4 @@ def _all_classes() -> list[type]:
     return found
 
 
-__all__ = ["Incomplete", "Job", "Native", "TooLong"]
+__all__ = ["Incomplete", "Job", "Native", "Tight", "TooLong"]

@@ -20,6 +20,10 @@ class Incomplete(Exception):
     """The walk did not come to its end: why."""
 
 
+class Tight(Exception):
+    """There is too little memory free to walk now; nothing has failed."""
+
+
 class Group:
     """Bytes of one set of holders, by number of root."""
 
