@@ -118,14 +118,22 @@ def wanted() -> bool:
 
 
 def _chosen(weights: Sequence[float], members: Sequence[int]) -> Iterator[tuple[int, float]]:
-    """Yield the heaviest members, and one of each of some equal shares of the others."""
+    """Yield the heaviest members, and of the others the one at each of some equal steps of bytes.
+
+    Each stands for its step: heavy ones are drawn by their bytes, equal ones evenly.
+    """
     ordered = sorted(members, key=lambda node: -weights[node])
     for node in ordered[:LARGEST]:
         yield node, weights[node]
     others = ordered[LARGEST:]
-    for number in range(min(DRAWN, len(others))):
-        share = others[number::DRAWN]
-        yield share[len(share) // 2], sum(weights[node] for node in share)
+    step = sum(weights[node] for node in others) / DRAWN
+    passed, due = 0.0, step / 2
+    for node in others if step else ():
+        passed += weights[node]
+        steps = int((passed - due) // step) + 1
+        if steps > 0:
+            due += steps * step
+            yield node, steps * step
 
 
 def _pieces_of(obj: Any, shallow: int, nbytes: float) -> list[Piece]:

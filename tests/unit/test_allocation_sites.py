@@ -159,6 +159,16 @@ def test_of_a_group_a_few_objects_stand_for_all(places: None) -> None:
     assert sum(place[0] in addresses for place in found["places"]) > 20
 
 
+def test_what_stands_for_others_is_drawn_by_its_bytes(traced: None) -> None:
+    kept: list[Any] = [bytes(100) for _ in range(3000)]
+    kept += [bytearray(400_000) for _ in range(20)]  # twenty
+    kept += [bytearray(400_000) for _ in range(40)]  # forty
+    told = {site["line"]: site["bytes"] for site in largest({"kept": kept})["sites"]}
+    assert told[line_of("twenty")] == pytest.approx(8_000_000, rel=0.15)
+    assert told[line_of("forty")] == pytest.approx(16_000_000, rel=0.15)
+    assert len(told) == 2 or min(told.values()) < 500_000
+
+
 def test_live_objects_alone_give_the_same(traced: None, places: None) -> None:
     rows = fill(20_000)
     found = allocation_sites.of_objects([(rows, 5_000_000)])
