@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
+from _signal import SIGALRM, SIGKILL  # type: ignore[import-not-found]
 
 from .native_answer import Answer, Incomplete
 
@@ -60,7 +60,7 @@ class Child:
         """End it, and wait for that."""
         if self._status is None:
             try:
-                os.kill(self.pid, signal.SIGKILL)
+                os.kill(self.pid, SIGKILL)
                 self._status = self._walker.wait(self.pid, True)
             except OSError:
                 self._status = 0
@@ -99,9 +99,9 @@ def _explain(status: int | None) -> None:
         raise Incomplete("it is not finished")
     if os.WIFSIGNALED(status):
         ended_by = os.WTERMSIG(status)
-        if ended_by == signal.SIGALRM:
+        if ended_by == SIGALRM:
             raise Incomplete("it took longer than it may")
-        if ended_by == signal.SIGKILL:
+        if ended_by == SIGKILL:
             raise Incomplete("it was killed, as for lack of memory")
         raise Incomplete(f"it crashed (signal {ended_by})")
     code = os.waitstatus_to_exitcode(status)

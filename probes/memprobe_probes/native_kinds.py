@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import sys
 import types
-import weakref
+from _weakref import ref
 
 from . import numpy_arrays, sizes, tasks
 from .old_classes import outlived
 from .python_buffers import MANAGED_BUFFER
 from .walk import Kind
+from .words import Words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Classes:
     """The decisions made so far, packed as the walker takes them."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[weakref.ref[type], int]] = {}
+        self._known: dict[int, tuple[ref[type], int]] = {}
         self._users: set[int] = set()  # ids of classes that a later version may replace
         self.mistaken: set[int] = set()  # sizers that did not stand the check
 
@@ -67,15 +68,13 @@ class Classes:
         for cls in classes:
             known = self._known.get(id(cls))
             if known is None or known[0]() is not cls:
-                self._known[id(cls)] = (weakref.ref(cls), self._decide(cls))
+                self._known[id(cls)] = (ref(cls), self._decide(cls))
                 new += 1
         return new
 
-    def packed(self) -> Any:
+    def packed(self) -> Words:
         """Return pairs of 64-bit words: a class's address, and what was decided."""
-        from array import array
-
-        words = array("Q")
+        words = Words()
         gone = []
         for key, (remembered, decided) in self._known.items():
             cls = remembered()

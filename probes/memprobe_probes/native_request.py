@@ -8,13 +8,13 @@ roots and given to their adapters. What lies deeper than that is counted and nam
 from __future__ import annotations
 
 import sys
-from array import array
 
 from . import numpy_arrays, sizes, tasks
 from .inside import MOST_ASKED
 from .native_answer import NONE
 from .python_buffers import map_size
 from .walk import TooLong
+from .words import Words, packed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from .native_kinds import Classes
     from .roots import Root
     from .walk import Walk
-
-    Words = array[int]
 
 SCOUTED = 200_000  # objects, of all roots together
 PER_OBJECT = 2_000  # references followed of one object while scouting
@@ -48,10 +46,10 @@ class Request:
         self.opaque: list[Any] = []  # objects that adapters were asked about
         self.behind: list[Any] = []  # what the adapters led to
         self.shares: dict[int, dict[tuple[Any, ...], float]] = {}  # of Arrow memory, by address
-        self.parts: Words = array("Q")
-        self.asked: Words = array("Q")
+        self.parts = Words()
+        self.asked = Words()
         self.opened: list[int] = []  # numbers of roots whose inside is asked for
-        self._stops = array("Q", stops).tobytes()
+        self._stops = packed(stops)
         self._arrays = array_layout()
         self._nowhere = NOWHERE
         self._asked_for: list[tuple[int, str]] = []
@@ -65,7 +63,7 @@ class Request:
         return (
             self.objects, [self.opaque, self.behind], self.classes.packed().tobytes(), self._stops,
             _cuts().tobytes(), self.parts.tobytes(), self.asked.tobytes(),
-            array("Q", self.opened).tobytes(), self._arrays, array("Q", limits).tobytes(),
+            packed(self.opened), self._arrays, packed(limits),
         )  # fmt: skip
 
     def look_around(self, memory: int) -> None:
@@ -164,7 +162,7 @@ class Request:
 
 def _cuts() -> Words:
     """Return pairs of a task and the future it waits for: not the task's to keep."""
-    words = array("Q")
+    words = Words()
     if "_asyncio" not in sys.modules:
         return words
     for task in tasks.pending():
@@ -178,7 +176,7 @@ def array_layout() -> bytes:
     """Return where dtypes keep what the walker reads, and whether numpy is there at all."""
     version = getattr(sys.modules.get("numpy"), "__version__", None)
     if type(version) is not str or numpy_arrays.arrays() is None:
-        return array("Q", (0, 0, 0, 0, 0)).tobytes()
+        return packed((0, 0, 0, 0, 0))
     if version.startswith("1."):
-        return array("Q", (32, 0, 27, 0, 1)).tobytes()
-    return array("Q", (40, 1, 32, 1, 1)).tobytes()
+        return packed((32, 0, 27, 0, 1))
+    return packed((40, 1, 32, 1, 1))
