@@ -203,6 +203,22 @@ def test_a_python_without_memray_is_refused_before_anything_runs(tmp_path: Path)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["leaves.py", "python3.99"]
 
 
+def test_where_memray_cannot_be_asked_for_beforehand_the_report_says_it_was_missing(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "memray.py").write_text("raise ImportError('broken here')")
+    shell = tmp_path / "etl.sh"
+    shell.write_text(
+        f"#!/bin/sh\nPYTHONPATH=$PYTHONPATH:{tmp_path} exec {sys.executable} -c 'print(1)'\n"
+    )
+    shell.chmod(0o755)
+    line = memprobe_run(tmp_path / "x.memprobe", str(shell), options=("--memray",))
+    seen = behave(line, env=bare_environment(), cwd=tmp_path)
+    assert (seen.stdout, seen.status) == ("1\n", 0)
+    assert "where memory was allocated  ImportError: broken here" in seen.stderr
+    assert not (tmp_path / "x.memray.bin").exists()
+
+
 def test_both_at_once_are_refused(tmp_path: Path) -> None:
     line = memprobe_run(
         tmp_path / "x.memprobe", str(PROGRAM), options=("--memray", "--tracemalloc", "5")

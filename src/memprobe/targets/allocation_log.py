@@ -109,6 +109,7 @@ class AllocationLog:
             record.file_bytes = self.path.stat().st_size
             if self._trouble or not record.file_bytes:
                 record.failed = self._trouble or "the program ended before memray had started"
+                self.discard()
             else:
                 self._read(record)
         except KeyboardInterrupt:
