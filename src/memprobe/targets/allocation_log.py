@@ -30,7 +30,7 @@ MOST_HELD = 20  # rows of the table of what was still held
 LEAST_HELD = 64 * 1024  # bytes of one of them
 LEAST_SHARE = 0.01  # of a group's bytes: a smaller site is left out
 MOST_STACKS = 4000  # largest stacks that are looked at for it
-MOST_RECORDS = 20_000_000  # that are gone through one by one, at about a million a second
+MOST_RECORDS = 10_000_000  # that are gone through one by one, at about a million a second
 FAILED = "allocations-failed"  # the probe's event
 IMPORT = 30.0  # seconds a Python may take to import memray
 
@@ -142,7 +142,9 @@ class AllocationLog:
     def _replayed(self, record: Allocations, reader: Any) -> Live | None:
         """Go through the log allocation by allocation, where it is not too long for that."""
         if (record.recorded or 0) > MOST_RECORDS:
-            record.unjoined = f"more than {MOST_RECORDS:,} allocations"
+            record.unjoined = (
+                f"more than {MOST_RECORDS:,} allocations; what was only mapped is not told apart"
+            )
             return None
         groups = self._snapshot.groups if self._snapshot is not None else []
         if not any(group.places for group in groups):
