@@ -12,10 +12,10 @@ import _thread
 import gc
 import os
 import sys
-import types
 
 from . import sizes, tasks
 from .roots import Root, is_user_code, is_user_file, user_modules
+from .walk import types
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -284,7 +284,7 @@ def _loop_calls(shell: Any) -> Iterator[Root]:
         clock, planned = sys.modules["time"].monotonic(), names.get("_scheduled")
         for handle in list(planned)[:_MOST] if type(planned) is list else ():
             callback, args = handle._callback, handle._args
-            if callback is None or not (is_users(callback) or any(map(_is_data, args or ()))):
+            if not (is_users(callback) or any(map(_is_data, args or ()))):  # None: cancelled
                 continue
             due = max(0.0, handle._when - clock)
             yield _root(f"loop.call_later: {name_of(callback)}", callback, shell, handle, due=due)

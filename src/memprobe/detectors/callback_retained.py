@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from memprobe.analysis.describe import finding, ordered
 from memprobe.analysis.evidence import (
     CALLBACK,
-    CALLBACK_TYPES,
     NAMESPACE,
     THREAD,
     Evidence,
@@ -90,9 +89,8 @@ def _bundles(evidence: Evidence) -> list[Bundle]:
         return evidence.reclaimable
 
     def cuttable(holder: Holder, group: Group) -> bool:
-        if holder.root == "module":
-            kinds = {evidence.holders[one].root for one in group.holders}
-            return holder.type in CALLBACK_TYPES and CALLBACK in kinds
+        if holder.root == "module":  # where it is a name of data, the callback stays
+            return any(evidence.holders[one].root == CALLBACK for one in group.holders)
         return evidence.state(holder, group) in _GONE
 
     return bundles(evidence.snapshot, cuttable, evidence.config.min_bytes)
