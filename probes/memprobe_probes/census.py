@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import sys
 import time
-import types
 from _collections import deque  # type: ignore[import-not-found]
 
 from . import roots, sizes
 from .caches import LRU_CACHE, entries, unwrapped
+from .walk import types
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,13 +7,12 @@ class of the user's has been replaced by a later version is asked again for ever
 from __future__ import annotations
 
 import sys
-import types
 from _weakref import ref
 
 from . import numpy_arrays, sizes, tasks
 from .old_classes import outlived
 from .python_buffers import MANAGED_BUFFER
-from .walk import Kind
+from .walk import Kind, types
 from .words import Words
 
 TYPE_CHECKING = False

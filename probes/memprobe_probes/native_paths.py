@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import gc
 import itertools
-import types
 
 from . import numpy_arrays, sizes
 from .paths import kinds_on_the_way, named_steps
+from .walk import types
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import gc
 import sys
 import time
-import types
+import types as types  # also for modules that are loaded later, beside a program's types.py
 
 from . import artists, buffers, sizes, tasks, user_signals
 from .containers import CONTAINERS, OBJECT_ARRAY, ObjectArray
