@@ -16,7 +16,6 @@ import sys
 from . import sizes, tasks
 from .roots import Root, is_user_code, is_user_file, user_modules
 from .walk import types
-from .walk import types
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
