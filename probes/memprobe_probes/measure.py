@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 THRESHOLDS = (0.60, 0.75, 0.85)
 _LIBRARIES = ("IPython", "ipykernel", "numpy", "pandas", "pyarrow", "polars", "pyspark", "torch")
 LONGEST_WAIT = 2.0  # seconds for a snapshot that was begun and is not there yet
+_FOLDER = os.path.dirname(globals().get("__file__") or "")
 _MOST_ERRORS = 5
 _MOST_NAMES = 400
 
@@ -342,6 +343,8 @@ class Guarded:
             self._probe.event("probe-error", _where(error))
             return True
         finally:
+            # What was loaded only now left our folder where a program could see it.
+            sys.path_importer_cache.pop(_FOLDER, None)
             spent = time.thread_time_ns() - self._started
             self._probe.governor.spent(spent, on_user_thread=self._on_user_thread)
 
