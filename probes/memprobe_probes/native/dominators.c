@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-enum { MOST_ROWS = 400, MOST_SUMS = 4096 };
+enum { MOST_ROWS = 400, MOST_SUMS = 4096, LOOK_AT_CLOCK = 63 };
+#define MOST_NS UINT64_C(3000000000) /* few graphs take as many passes as they have objects */
 
 typedef struct {
     const Graph *graph;
@@ -125,15 +126,24 @@ static uint32_t common(const Region *region, uint32_t one, uint32_t other)
     return one;
 }
 
-static void find_dominators(Region *region)
+static int out_of_time(const Region *region, uint64_t began)
+{
+    uint64_t now = graph_now(), deadline = region->graph->deadline;
+    return now - began > MOST_NS || (deadline && now > deadline);
+}
+
+static int find_dominators(Region *region)
 {
     size_t size = region->node_at.used;
+    uint64_t began = graph_now();
     for (size_t place = 1; place < size; place++)
         *cell(&region->idom, place) = NO_NODE;
     for (int changed = 1; changed;) {
         changed = 0;
         for (uint32_t place = 1; place < size; place++) {
             uint32_t found = NO_NODE;
+            if (!(place & LOOK_AT_CLOCK) && out_of_time(region, began))
+                return -1;
             for (uint64_t at = *wide(&region->starts, place);
                  at < *wide(&region->starts, place + 1); at++) {
                 uint32_t above = *cell(&region->above, at);
@@ -146,6 +156,7 @@ static void find_dominators(Region *region)
             }
         }
     }
+    return 0;
 }
 
 static void add_up(Region *region)
@@ -246,9 +257,8 @@ int dominators_find(const Graph *graph, const Owners *owners, uint32_t top, size
     size_t size = region.node_at.used + 1;
     failed = failed || list_predecessors(&region) || table_open(&region.idom, 4, size) ||
              table_open(&region.kept, 8, size) || table_open(&region.objects, 8, size) ||
-             table_open(&region.row_of, 4, size);
+             table_open(&region.row_of, 4, size) || find_dominators(&region);
     if (!failed) {
-        find_dominators(&region);
         add_up(&region);
         failed = put_rows(&region, least, rows);
     }

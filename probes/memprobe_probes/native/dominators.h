@@ -15,7 +15,7 @@ typedef struct {
 } Inner;
 
 /* Fills `rows` (a Table of Inner), the holder's object first, parents before what they keep.
-   Returns 0, or -1 without memory. */
+   Returns 0, or -1 without memory or time. */
 int dominators_find(const Graph *graph, const Owners *owners, uint32_t top, size_t count,
                     uint64_t least, Table *rows);
 
