@@ -100,7 +100,7 @@ class Classes:
             self._users.add(id(cls))
         kind = Kind(cls, _nothing, _ignored)
         flags = (
-            STOP * kind.stop | LEAF * kind.leaf | CLASS * kind.is_class
+            STOP * kind.stop | LEAF * (kind.leaf and cls is not range) | CLASS * kind.is_class
             | TASK * kind.is_task | PARTLY_MET * kind.partly_met | ARRAY * kind.is_array
         )  # fmt: skip
         sizer, fixed = self._sizer(cls), 0

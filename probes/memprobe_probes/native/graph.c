@@ -325,7 +325,7 @@ static void expand_one(Graph *graph, uint32_t node)
             refer_to_parts(graph, node);
         if (graph_traversable(&kind, object))
             kind.traverse((PyObject *)object, graph_refer, graph);
-        layout_text_keys(&kind, object, graph_refer, graph);
+        layout_untold(&kind, object, graph_refer, graph);
         graph_refer_now(graph);
     }
     graph->task = 0;

@@ -223,8 +223,20 @@ static const char *first_key(const char *keys, size_t *step)
     return keys + 40 + 8 + size * (size <= 0xff ? 1 : size <= 0xffff ? 2 : size <= 0xffffffff ? 4 : 8);
 }
 
-int layout_text_keys(const Kind *kind, const PyObject *object, visitproc visit, void *arg)
+/* start, stop, step and length: a range is not for the collector, but they are its own. */
+static int range_ends(const PyObject *object, visitproc visit, void *arg)
 {
+    int stopped = 0;
+    for (ptrdiff_t at = 16; at <= 40 && !stopped; at += 8)
+        if (layout_word(object, at))
+            stopped = visit((PyObject *)layout_word(object, at), arg);
+    return stopped;
+}
+
+int layout_untold(const Kind *kind, const PyObject *object, visitproc visit, void *arg)
+{
+    if (kind->type == &PyRange_Type)
+        return range_ends(object, visit, arg);
     if (kind->sizer != SIZE_DICT && kind->sizer != SIZE_ORDERED)
         return 0;
     const char *keys = (const char *)layout_word(object, 32);

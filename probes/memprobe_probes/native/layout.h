@@ -41,9 +41,9 @@ int32_t layout_references(const PyObject *object);
 /* Returns the bytes of an object with everything only it uses: a list's items, a dict's table. */
 uint64_t layout_size(const Kind *kind, const PyObject *object);
 
-/* Visits the keys of a dict of its own that traversal leaves out: texts, as no cycle leads through
-   them. Returns what `visit` returned last. */
-int layout_text_keys(const Kind *kind, const PyObject *object, visitproc visit, void *arg);
+/* Visits what traversal leaves out, as no cycle leads through it: texts as keys of a dict of its own,
+   the ends of a range. Returns what `visit` returned last. */
+int layout_untold(const Kind *kind, const PyObject *object, visitproc visit, void *arg);
 
 /* Memory an object has beside its own block: tells each through `tell`. Returns the bytes whose
    place is not known here. */
