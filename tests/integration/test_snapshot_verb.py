@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -68,6 +68,13 @@ def snapshot(place: Path, *words: object) -> subprocess.CompletedProcess[str]:
         cwd=place, env=environment(place), capture_output=True, text=True, timeout=PATIENCE,
         check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def probes(kernel: Kernel) -> object:
@@ -158,10 +165,11 @@ def test_a_kernel_whose_gil_is_held_is_left_alone(kernel: Kernel, place: Path) -
     os.mkfifo(gate)
     # PyDLL does not release the GIL around read.
     holding = kernel.start_cell(
-        f"import ctypes\nfd = os.open({str(gate)!r}, os.O_RDWR)\nprint('holding', flush=True)\n"
-        "ctypes.PyDLL(None).read(fd, ctypes.create_string_buffer(1), 1)\nos.close(fd)"
+        f"import ctypes\nfd = os.open({str(gate)!r}, os.O_RDWR)\n"
+        f"read = ctypes.PyDLL(None).read\nopen({str(place / 'holding')!r}, 'w').close()\n"
+        "read(fd, ctypes.create_string_buffer(1), 1)\nos.close(fd)"
     )
-    kernel.wait_for_output(holding, "holding")
+    wait_until((place / "holding").exists)  # what it prints would need the GIL to reach us
     try:
         done = snapshot(place, kernel.pid, "--timeout", "0.5")
     finally:
@@ -232,10 +240,8 @@ def test_ctrl_c_leaves_no_report_and_nothing_behind(place: Path) -> None:
             line, cwd=place, env=environment(place), stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
-        deadline = time.monotonic() + PATIENCE
-        while not any(one.stat().st_size for one in place.glob("tmp/memprobe-snapshot-*/*")):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        copies = "tmp/memprobe-snapshot-*/*"
+        wait_until(lambda: any(one.stat().st_size for one in place.glob(copies)))
         looking.send_signal(signal.SIGINT)
         out, err = looking.communicate(timeout=PATIENCE)
         gate.write_text("")

@@ -13,7 +13,7 @@ def _describe():
             link = os.readlink("/proc/self/fd/" + fd)
         except OSError:
             continue
-        if "history.sqlite" in link:  # IPython's own thread opens and closes these
+        if "profile_default" in link:  # IPython's history thread opens and closes these
             continue
         kind = link if link.startswith("/") else link.partition(":")[0]
         files[kind] = files.get(kind, 0) + 1
