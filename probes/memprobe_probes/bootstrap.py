@@ -162,14 +162,14 @@ def _lease(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
 
 
 def _snapshot(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
-    # Who asks may allow another pause than who started the probe.
-    allowed = probe.config["max_pause"]
+    # Who asks may allow another pause than who started the probe, and look into other holders.
+    allowed, inside = probe.config["max_pause"], probe.inside
     probe.config["max_pause"] = args.get("max_pause", allowed)
-    probe.look_inside(args.get("inside"))
+    probe.inside = [*map(str, args.get("inside") or ()), *inside]
     try:
         probe.snapshot("request", on_user_thread=_watcher is None)
     finally:
-        probe.config["max_pause"] = allowed
+        probe.config["max_pause"], probe.inside = allowed, inside
     return {"written": probe.recorder.written}
 
 

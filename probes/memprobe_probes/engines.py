@@ -40,7 +40,7 @@ class Engines:
         self.note: str | None = None
         self.engine = "fallback"
         self.job: Job | None = None
-        self.opened: Sequence[str] = config.get("inside") or ()
+        self.opened: Sequence[str] = ()  # holders whose inside is asked for, by expression
         self._config = config
         self._native: Native | None = None
         self._looked = False

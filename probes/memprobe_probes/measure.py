@@ -15,6 +15,7 @@ from .walk import TooLong
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
     from typing import Any
 
@@ -26,6 +27,7 @@ LONGEST_WAIT = 2.0  # seconds for a snapshot that was begun and is not there yet
 _FOLDER = os.path.dirname(globals().get("__file__") or "")
 _MOST_ERRORS = 5
 _MOST_NAMES = 400
+_ROUTINE = ("interval", "marker")  # snapshots that nobody asked for do not look inside of holders
 
 
 class Probe:
@@ -49,6 +51,7 @@ class Probe:
         self._census: Any = None
         self.errors = 0
         self.closed = False
+        self.inside: Sequence[str] = config.get("inside") or ()  # holders, by expression
         self._engines = Engines(config)
         self._late: tuple[dict[str, Any], int] | None = None  # a snapshot on its way
         self._limits = config.get("limits") or _limits()
@@ -123,6 +126,7 @@ class Probe:
             if not self._collect(wait=0.0 if reason == "interval" else LONGEST_WAIT):
                 return
             started, cpu = time.monotonic_ns(), time.thread_time_ns()
+            self._engines.opened = () if reason in _ROUTINE else self.inside
             fields: dict[str, Any] = {
                 "reason": reason, "engine": "fallback", "threshold": threshold,
                 "rss": self.counters.rss(), "cell": self.hooks.last_cell if self.hooks else None,
@@ -143,10 +147,6 @@ class Probe:
                 return
             fields.update(tables or {}, pause_ns=fields["pause_ns"])
             self._write_snapshot(fields, started)
-
-    def look_inside(self, exprs: Any) -> None:
-        """From now on tell of these holders, by expression, what is inside of them."""
-        self._engines.opened = [str(one) for one in exprs or ()]
 
     def _write_snapshot(self, fields: dict[str, Any], started: int) -> None:
         fields.setdefault("engine_note", self._engines.note)

@@ -98,8 +98,9 @@ class Request:
 
     def open(self, found: list[Root], exprs: Iterable[str]) -> None:
         """Ask for what is inside of the holders that are reached by these expressions."""
-        wanted = set(exprs)
-        self.opened = [at for at, root in enumerate(found) if root.expr in wanted][:MOST_OPENED]
+        wanted = list(dict.fromkeys(exprs))[:MOST_OPENED]
+        opened = [at for at, root in enumerate(found) if root.expr in wanted]
+        self.opened = opened[: 2 * MOST_OPENED]  # two frames may have a local of one name
 
     def parts_of(self, answered: list[int]) -> dict[int, dict[str, int]]:
         """Return number of root → expression → bytes, from the answers."""

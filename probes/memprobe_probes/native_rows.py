@@ -6,7 +6,7 @@ import gc
 
 from . import sizes
 from .describe import describe
-from .native_answer import NONE
+from .native_inside import Inside
 from .native_paths import path_of
 from .native_pinned import pinned_by_group
 from .texts import strings
@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .native_answer import Answer, Group, Inner
+    from .native_answer import Answer, Group
     from .native_kinds import Classes
     from .native_request import Request
     from .roots import Root
@@ -77,27 +77,8 @@ class Rows:
         for number, rows in self.answer.inside:
             root = self.live[number] if number < len(self.live) else None
             if rows:
-                self.roots[number].facts["inside"] = self._inside(rows, root)
-
-    def _inside(self, rows: list[Inner], root: Any) -> list[dict[str, Any]]:
-        live: list[Any] = []
-        told: list[dict[str, Any]] = []
-        for row in rows:
-            path: list[dict[str, str]] = []
-            obj = root if not live else None
-            if row.chain:
-                chain, above = row.chain, row.parent
-                if rows[above].chain and told[above]["path"][-1]["edge"] == "__dict__":
-                    # An attribute: its name is told by the object, not by the dict between.
-                    chain, above = [*rows[above].chain, *chain[1:]], rows[above].parent
-                path, _, obj = path_of(chain, live[above], self.request.classes.named)
-            live.append(obj)
-            told.append({
-                "parent": None if row.parent == NONE else row.parent, "path": path,
-                "type": self._name(row.cls), "count": row.count, "own": row.own,
-                "bytes": row.kept, "objects": row.objects,
-            })  # fmt: skip
-        return told
+                told = Inside(rows, root, self.request.classes.named).told()
+                self.roots[number].facts["inside"] = told
 
     def _name(self, address: int) -> str:
         if not address:

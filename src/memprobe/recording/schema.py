@@ -151,9 +151,13 @@ class Inner(Struct, kw_only=True):
     path: list[Step] = field(default_factory=list)  # from there
     type: str = ""
     count: int = 1  # more than one: so many small objects of this type together
-    own: int = 0  # shallow bytes
+    own: int = 0  # shallow bytes, the dict of its attributes included
     bytes: int = 0  # of all that it keeps
     objects: int = 0
+    shape: list[int] | None = None
+    dtypes: dict[str, int] = field(default_factory=dict)
+    length: int | None = None
+    columns: list[int] = field(default_factory=list)  # that a frame's block holds, by number
 
 
 class Holder(Struct, kw_only=True):
