@@ -8,6 +8,11 @@
 #include "layout.h"
 
 enum { FIRST_NODES = 1 << 14, CHECK_EVERY = 4095, AHEAD = 12, CUT = -1 };
+enum { UNTIL_LOOKED_AT = 16, UNTIL_TAKEN = 32 };
+enum { DICT_KEYS = 32 }; /* where a dict has the address of its keys */
+
+/* Among the references: the end of a node's, and an edge that leads nowhere yet. */
+static const char end_of_node, no_edge;
 
 uint64_t graph_now(void)
 {
@@ -66,16 +71,24 @@ uint32_t graph_find(const Graph *graph, const void *object)
     return found == 0 || found == (uint32_t)CUT ? NO_NODE : found - 1;
 }
 
+static int widen_nodes(Graph *graph)
+{
+    Table *tables[] = {&graph->objects, &graph->kind_of, &graph->sizes,
+                       &graph->parents, &graph->unmet,   &graph->starts};
+    size_t room = graph->objects.room * 2;
+    for (size_t at = 0; at < sizeof tables / sizeof *tables; at++)
+        if (table_grow(tables[at], room))
+            return -1;
+    return 0;
+}
+
 static uint32_t append(Graph *graph, const void *object, uint32_t kind, uint64_t size,
                        int32_t unmet, uint32_t parent)
 {
     size_t node = graph->objects.used;
     if (node >= graph->most)
         return fail(graph, GRAPH_TOO_MANY);
-    if (table_make_room(&graph->objects, 1) || table_make_room(&graph->kind_of, 1) ||
-        table_make_room(&graph->sizes, 1) || table_make_room(&graph->parents, 1) ||
-        table_make_room(&graph->unmet, 1) ||
-        (graph->starts.room < node + 3 && table_grow(&graph->starts, node + 3)))
+    if (node + 3 > graph->objects.room && widen_nodes(graph))
         return fail(graph, GRAPH_NO_MEMORY);
     ((const void **)graph->objects.rows)[node] = object;
     ((uint32_t *)graph->kind_of.rows)[node] = kind;
@@ -117,11 +130,8 @@ uint32_t graph_adopt(Graph *graph, const void *object)
     return node;
 }
 
-uint32_t graph_add(Graph *graph, const void *object, uint32_t parent)
+static uint32_t add_at(Graph *graph, uint32_t *place, const void *object, uint32_t parent)
 {
-    uint32_t *place = shadow_place(&graph->shadow, object);
-    if (place == NULL)
-        return fail(graph, GRAPH_NO_MEMORY);
     if (*place)
         return *place == (uint32_t)CUT ? NO_NODE : *place - 1;
     uint32_t number = kinds_of(graph->kinds, Py_TYPE((PyObject *)object));
@@ -137,6 +147,12 @@ uint32_t graph_add(Graph *graph, const void *object, uint32_t parent)
     if (node != NO_NODE)
         *place = node + 1;
     return node;
+}
+
+uint32_t graph_add(Graph *graph, const void *object, uint32_t parent)
+{
+    uint32_t *place = shadow_place(&graph->shadow, object);
+    return place == NULL ? fail(graph, GRAPH_NO_MEMORY) : add_at(graph, place, object, parent);
 }
 
 void graph_link(Graph *graph, uint32_t target)
@@ -162,33 +178,71 @@ static int is_cut_here(const Graph *graph, const void *object)
     return 0;
 }
 
-void graph_refer_now(Graph *graph)
+/* Asks for what is needed of an object, and of the tables if it is known. */
+static void look_at(const Graph *graph, const Reference *reference)
 {
-    size_t count = graph->waiting;
-    graph->waiting = 0;
-    for (size_t at = 0; at < count && graph->state == GRAPH_WHOLE; at++) {
-        if (at + AHEAD < count)
-            __builtin_prefetch(graph->batch[at + AHEAD]);
-        if (graph->task && is_cut_here(graph, graph->batch[at]))
-            continue;
-        uint32_t target = graph_add(graph, graph->batch[at], graph->node);
+    if (reference->place == SHADOW_NONE)
+        return;
+    uint32_t found = *shadow_at(&graph->shadow, reference->place, reference->object);
+    if (found && found != (uint32_t)CUT)
+        __builtin_prefetch(graph_unmet(graph, found - 1));
+    else if (!found && Py_TYPE((PyObject *)reference->object) == &PyDict_Type)
+        __builtin_prefetch((const void *)layout_word(reference->object, DICT_KEYS));
+}
+
+static void take(Graph *graph, const Reference *reference)
+{
+    if (reference->object == &end_of_node) {
+        graph_expanded(graph);
+    } else if (reference->object == &no_edge) {
+        graph_link(graph, NO_NODE);
+    } else {
+        uint32_t *place = shadow_at(&graph->shadow, reference->place, reference->object);
+        uint32_t target = add_at(graph, place, reference->object, (uint32_t)graph->expanded);
         if (target == NO_NODE)
-            continue;
+            return;
         graph_met(graph, target);
         graph_link(graph, target);
+    }
+}
+
+/* Takes a reference, or one of the marks, among those that wait, and the oldest of them out. */
+static void ask_for(Graph *graph, const void *object, ShadowPlace place)
+{
+    graph->waiting[graph->asked++ % WAITING] = (Reference){object, place};
+    if (graph->asked - graph->looked_at > UNTIL_LOOKED_AT)
+        look_at(graph, graph->waiting + graph->looked_at++ % WAITING);
+    if (graph->asked - graph->taken > UNTIL_TAKEN)
+        take(graph, graph->waiting + graph->taken++ % WAITING);
+}
+
+void graph_refer_now(Graph *graph)
+{
+    while (graph->taken < graph->asked && graph->state == GRAPH_WHOLE) {
+        if (graph->looked_at < graph->asked)
+            look_at(graph, graph->waiting + graph->looked_at++ % WAITING);
+        take(graph, graph->waiting + graph->taken++ % WAITING);
     }
 }
 
 int graph_refer(PyObject *object, void *arg)
 {
     Graph *graph = arg;
+    if (object == Py_None || object == graph->own_class)
+        return 0;
     if (graph->per_node && ++graph->referred > graph->per_node) {
         graph->shortened++;
         return 1;
     }
-    graph->batch[graph->waiting++] = object;
-    if (graph->waiting == sizeof graph->batch / sizeof *graph->batch)
-        graph_refer_now(graph);
+    if (graph->task && is_cut_here(graph, object))
+        return 0;
+    ShadowPlace place = shadow_locate(&graph->shadow, object);
+    if (place == SHADOW_NONE)
+        return fail(graph, GRAPH_NO_MEMORY), 1;
+    __builtin_prefetch(object);
+    if (place != SHADOW_ODD)
+        __builtin_prefetch(shadow_at(&graph->shadow, place, object));
+    ask_for(graph, object, place);
     return graph->state != GRAPH_WHOLE;
 }
 
@@ -308,6 +362,26 @@ int graph_traversable(const Kind *kind, const void *object)
            PyType_GetFlags((PyTypeObject *)object) & Py_TPFLAGS_HEAPTYPE;
 }
 
+/* Returns the class of a kind where the walk is cut at it: none of its objects needs to tell. */
+static const void *own_class(const Graph *graph, Kind *kind)
+{
+    if (!kind->is_cut) {
+        uint32_t found = shadow_find(&graph->shadow, kind->type);
+        if (!found)
+            return NULL;
+        kind->is_cut = found == (uint32_t)CUT ? 1 : -1;
+    }
+    return kind->is_cut > 0 ? kind->type : NULL;
+}
+
+/* Ordinary objects: what others refer to may still be on its way. */
+static void refer_to_all(Graph *graph, const Kind *kind, const void *object)
+{
+    if (graph_traversable(kind, object))
+        kind->traverse((PyObject *)object, graph_refer, graph);
+    layout_untold(kind, object, graph_refer, graph);
+}
+
 static void expand_one(Graph *graph, uint32_t node)
 {
     const Kind kind = *graph_kind(graph, node);
@@ -317,17 +391,18 @@ static void expand_one(Graph *graph, uint32_t node)
     graph->referred = 0;
     if (kind.flags & KIND_BUFFER) {
         for (int at = 0; at < BUFFER_EDGES; at++)
-            graph_link(graph, NO_NODE);
+            ask_for(graph, &no_edge, SHADOW_NONE);
     } else if (!(kind.flags & (KIND_LEAF | KIND_FIXED)) && !is_wakeup(graph, &kind, object)) {
+        graph->own_class = own_class(graph, graph_kind(graph, node));
+        if (kind.flags & (KIND_ARRAY | KIND_OPAQUE))
+            graph_refer_now(graph);
         if (kind.flags & KIND_ARRAY)
             arrays_refer(graph, node, object);
         if (kind.flags & KIND_OPAQUE)
             refer_to_parts(graph, node);
-        if (graph_traversable(&kind, object))
-            kind.traverse((PyObject *)object, graph_refer, graph);
-        layout_untold(&kind, object, graph_refer, graph);
-        graph_refer_now(graph);
+        refer_to_all(graph, &kind, object);
     }
+    ask_for(graph, &end_of_node, SHADOW_NONE);
     graph->task = 0;
 }
 
@@ -347,15 +422,18 @@ int graph_out_of_time(Graph *graph)
 
 void graph_expand(Graph *graph)
 {
-    while (graph->expanded < graph->objects.used) {
-        size_t node = graph->expanded;
+    graph->reading = graph->expanded;
+    while (graph->expanded < graph->objects.used && graph->state == GRAPH_WHOLE) {
+        size_t node = graph->reading;
+        if (node == graph->objects.used) {
+            graph_refer_now(graph);
+            continue;
+        }
         if (!(node & CHECK_EVERY) && graph_out_of_time(graph))
             return;
         if (node + AHEAD < graph->objects.used)
             __builtin_prefetch(graph_object(graph, (uint32_t)(node + AHEAD)));
+        graph->reading++;
         expand_one(graph, (uint32_t)node);
-        if (graph->state != GRAPH_WHOLE)
-            return;
-        graph_expanded(graph);
     }
 }

@@ -34,6 +34,14 @@ typedef struct {
     uint64_t known; /* numpy is there, and its arrays were checked to be as expected */
 } ArrayLayout;
 
+/* A reference that was met. Memory is slow: between asking for the object and looking at it others
+   are asked for. */
+typedef struct {
+    const void *object;
+    ShadowPlace place;
+} Reference;
+enum { WAITING = 64 }; /* a power of 2 */
+
 typedef struct {
     Kinds *kinds;
     Shadow shadow;
@@ -61,8 +69,12 @@ typedef struct {
     /* while a node is expanded */
     uint32_t node;
     uint32_t task; /* it is a task: its cuts apply */
-    const void *batch[1024];
-    size_t waiting, referred;
+    const void *own_class; /* the class of the object, where the walk is cut at it */
+    size_t referred;
+    /* references on their way: read[0, expanded) are edges, of later nodes some wait here */
+    Reference waiting[WAITING];
+    size_t reading;                 /* the node that is looked at next */
+    size_t asked, looked_at, taken; /* of all references so far, how many came how far */
 } Graph;
 
 int graph_open(Graph *graph, Kinds *kinds);
@@ -80,7 +92,8 @@ uint32_t graph_adopt(Graph *graph, const void *object);
 /* Expands breadth first until nothing is left, or the state is not GRAPH_WHOLE any more. */
 void graph_expand(Graph *graph);
 
-/* Adds an edge to what a node holds, while the node is expanded. */
+/* Adds an edge to what a node holds, while the node is expanded; graph_refer_now makes sure that
+   all of them are there. */
 int graph_refer(PyObject *object, void *graph);
 void graph_refer_now(Graph *graph);
 void graph_buffer(Graph *graph, uint64_t address, uint64_t bytes, uint32_t owner, int lent);

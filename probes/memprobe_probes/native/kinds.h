@@ -47,6 +47,7 @@ typedef struct {
     unsigned long features; /* Py_TPFLAGS_… */
     traverseproc traverse;
     uint64_t count, bytes;
+    int is_cut; /* whether the walk is cut at the class itself; -1: it is not, 0: not known yet */
 } Kind;
 
 typedef struct {

@@ -2,16 +2,20 @@
 
 #include <string.h>
 
-enum { MEMO = 1 << 14, MOST_SETS = 1 << 16, UNSEEN = 0 };
+#include "components.h"
+
+enum { MEMO = 1 << 14, MOST_SETS = 1 << 16, AHEAD = 16, PATIENCE = 4, SPARE = 1 << 22 };
 
 typedef struct {
     uint32_t one, other, both;
 } Union;
 
+/* Nodes whose set has grown and that have not handed it on yet. */
 typedef struct {
-    uint32_t node;
-    uint64_t at;
-} Step;
+    Table dirty; /* a bit per node */
+    size_t waiting, lowest, count;
+    uint64_t effort, patience; /* edges and words looked at; how many may be */
+} Spread;
 
 static uint64_t digest(const uint64_t *bits, size_t words)
 {
@@ -31,8 +35,10 @@ static uint32_t intern_last(Owners *owners)
     for (; places[at]; at = (at + 1) & mask)
         if (!memcmp(rows + (places[at] - 1) * owners->words, fresh, owners->words * 8))
             return places[at] - 1;
-    if (owners->bits.used + 2 >= owners->bits.room)
+    if (owners->bits.used + 2 >= owners->bits.room) {
+        owners->full = 1;
         return owners->everybody;
+    }
     places[at] = (uint32_t)++owners->bits.used;
     return (uint32_t)owners->bits.used - 1;
 }
@@ -126,99 +132,94 @@ void owners_close(Owners *owners)
     table_close(&owners->set_of);
 }
 
-/* The order in which Tarjan's algorithm completes components, and each node's component. */
-typedef struct {
-    Table low, component, stack, steps, finished;
-    uint32_t seen, components; /* components are numbered from 1 */
-} Components;
-
-static int components_open(Components *found, size_t count)
+static void seed(Owners *owners, const uint32_t *nodes_of, size_t count)
 {
-    memset(found, 0, sizeof *found);
-    return table_open(&found->low, 4, count + 1) || table_open(&found->component, 4, count + 1) ||
-           table_open(&found->stack, 4, count + 1) ||
-           table_open(&found->steps, sizeof(Step), 1024) ||
-           table_open(&found->finished, 4, count + 1);
+    uint32_t *set_of = owners->set_of.rows;
+    for (uint32_t root = 0; root < owners->roots; root++)
+        if (nodes_of[root] < count)
+            set_of[nodes_of[root]] = with_bit(owners, set_of[nodes_of[root]], root);
 }
 
-static void components_close(Components *found)
+static void wait_for(Spread *spread, uint32_t node)
 {
-    table_close(&found->low);
-    table_close(&found->component);
-    table_close(&found->stack);
-    table_close(&found->steps);
-    table_close(&found->finished);
+    uint64_t *word = (uint64_t *)spread->dirty.rows + (node >> 6), bit = UINT64_C(1) << (node & 63);
+    spread->waiting += !(*word & bit);
+    *word |= bit;
+    if (node < spread->lowest)
+        spread->lowest = node;
 }
 
-static int enter(Components *found, const Graph *graph, uint32_t node)
+/* Hands the set of a node on to what it refers to. With `onward` what lies behind the node is
+   looked at later anyway, and does not have to wait for it. */
+static void hand_on(Owners *owners, const Graph *graph, Spread *spread, uint32_t node, int onward)
 {
-    uint32_t *low = found->low.rows;
-    if (graph_start(graph, node) == graph_start(graph, node + 1)) { /* a leaf is its own */
-        low[node] = ++found->seen;
-        ((uint32_t *)found->component.rows)[node] = ++found->components;
-        ((uint32_t *)found->finished.rows)[found->finished.used++] = node;
-        return 0;
-    }
-    if (table_make_room(&found->steps, 1))
-        return -1;
-    low[node] = ++found->seen;
-    ((uint32_t *)found->stack.rows)[found->stack.used++] = node;
-    ((Step *)found->steps.rows)[found->steps.used++] = (Step){node, graph_start(graph, node)};
-    return 0;
-}
-
-static void leave(Components *found, uint32_t node, uint32_t index)
-{
-    uint32_t *low = found->low.rows, *component = found->component.rows;
-    if (low[node] == index) {
-        uint32_t number = ++found->components, member;
-        do {
-            member = ((uint32_t *)found->stack.rows)[--found->stack.used];
-            component[member] = number;
-            ((uint32_t *)found->finished.rows)[found->finished.used++] = member;
-        } while (member != node);
-    }
-}
-
-/* `order`: when each node was seen; `low` holds the lowest one reached. */
-static int search(Components *found, const Graph *graph, uint32_t root, uint32_t *order, size_t count)
-{
-    uint32_t *low = found->low.rows, *component = found->component.rows;
-    if (low[root] != UNSEEN)
-        return 0;
-    if (enter(found, graph, root))
-        return -1;
-    order[root] = low[root];
-    while (found->steps.used) {
-        Step *step = (Step *)found->steps.rows + found->steps.used - 1;
-        uint32_t node = step->node;
-        if (step->at < graph_start(graph, node + 1)) {
-            uint32_t below = *graph_edge(graph, step->at++);
-            if (below >= count) /* none, or beyond the named ones */
-                continue;
-            if (low[below] == UNSEEN) {
-                if (enter(found, graph, below))
-                    return -1;
-                order[below] = low[below];
-            } else if (!component[below] && order[below] < low[node]) {
-                low[node] = order[below];
-            }
+    uint32_t *set_of = owners->set_of.rows, set = set_of[node];
+    uint64_t first = graph_start(graph, node), last = graph_start(graph, node + 1);
+    const uint32_t *edges = graph_edge(graph, 0);
+    spread->effort += last - first;
+    for (uint64_t at = first; at < last; at++) {
+        uint32_t below = edges[at];
+        if (below >= spread->count || set_of[below] == set) /* none, or beyond the named ones */
             continue;
-        }
-        found->steps.used--;
-        leave(found, node, order[node]);
-        if (found->steps.used) {
-            uint32_t above = ((Step *)found->steps.rows)[found->steps.used - 1].node;
-            if (low[node] < low[above])
-                low[above] = low[node];
+        uint32_t both = united(owners, set_of[below], set);
+        if (both == set_of[below])
+            continue;
+        set_of[below] = both;
+        if (below < node || !onward)
+            wait_for(spread, below);
+    }
+}
+
+/* Looks at every node once, in order. */
+static void sweep_all(Owners *owners, const Graph *graph, Spread *spread)
+{
+    uint32_t *set_of = owners->set_of.rows;
+    const uint32_t *edges = graph_edge(graph, 0);
+    uint32_t unnamed = with_bit(owners, 0, owners->roots);
+    for (uint32_t node = 0; node < spread->count; node++) {
+        uint64_t ahead = graph_start(graph, node) + AHEAD;
+        if (ahead < graph->edges.used && edges[ahead] < spread->count)
+            __builtin_prefetch(set_of + edges[ahead]);
+        if (owners_is_unmet(graph, node))
+            set_of[node] = united(owners, set_of[node], unnamed);
+        hand_on(owners, graph, spread, node, 1);
+    }
+}
+
+/* Looks at the nodes that wait, in order: what they hand on to later ones is still met. */
+static void sweep_again(Owners *owners, const Graph *graph, Spread *spread)
+{
+    uint64_t *words = spread->dirty.rows;
+    size_t at = spread->lowest >> 6, end = (spread->count + 63) >> 6;
+    spread->lowest = spread->count;
+    for (; at < end && spread->waiting; at++) {
+        spread->effort++;
+        while (words[at]) {
+            uint32_t node = (uint32_t)(at << 6) + (uint32_t)__builtin_ctzll(words[at]);
+            words[at] &= words[at] - 1;
+            spread->waiting--;
+            hand_on(owners, graph, spread, node, 0);
         }
     }
-    return 0;
+}
+
+/* Hands sets on until none grows. Returns 1 where that takes too long, -1 without memory. */
+static int spread_out(Owners *owners, const Graph *graph, size_t count)
+{
+    Spread spread = {.lowest = count, .count = count};
+    spread.patience = PATIENCE * (count ? graph_start(graph, (uint32_t)count) : 0) + SPARE;
+    if (table_open(&spread.dirty, 8, (count >> 6) + 1))
+        return -1;
+    sweep_all(owners, graph, &spread);
+    while (spread.waiting && spread.effort < spread.patience && !owners->full)
+        sweep_again(owners, graph, &spread);
+    table_close(&spread.dirty);
+    return spread.waiting || owners->full;
 }
 
 /* Hands the sets on from the component completed last to the first: from above to below. */
-static void hand_on(Owners *owners, const Graph *graph, Components *found, uint32_t *sets,
-                    size_t count)
+static void hand_down(Owners *owners, const Graph *graph, const Components *found, uint32_t *sets,
+                      size_t count)
 {
     const uint32_t *finished = found->finished.rows, *component = found->component.rows;
     uint32_t *set_of = owners->set_of.rows;
@@ -241,21 +242,18 @@ static void hand_on(Owners *owners, const Graph *graph, Components *found, uint3
     }
 }
 
-int owners_find(Owners *owners, const Graph *graph, const uint32_t *nodes_of, uint32_t roots,
-                size_t count)
+/* The same with cycles taken together: the cost is that of the edges, whatever the order. */
+static int by_components(Owners *owners, const Graph *graph, const uint32_t *nodes_of,
+                         size_t count)
 {
     Components found;
-    Table order = {0}, sets = {0};
-    int failed = open_tables(owners, roots, count) || components_open(&found, count) ||
-                 table_open(&order, 4, count + 1);
-    for (uint32_t root = 0; root < roots && !failed; root++)
-        if (nodes_of[root] < count)
-            failed = search(&found, graph, nodes_of[root], order.rows, count);
-    failed = failed || table_open(&sets, 4, (size_t)found.components + 2);
+    Table sets = {0};
+    int failed = components_find(&found, graph, nodes_of, owners->roots, count) ||
+                 table_open(&sets, 4, (size_t)found.components + 2);
     if (!failed) {
         uint32_t *rows = sets.rows;
         const uint32_t *component = found.component.rows;
-        for (uint32_t root = 0; root < roots; root++)
+        for (uint32_t root = 0; root < owners->roots; root++)
             if (nodes_of[root] < count) {
                 uint32_t *set = rows + component[nodes_of[root]];
                 *set = with_bit(owners, *set, root);
@@ -263,12 +261,26 @@ int owners_find(Owners *owners, const Graph *graph, const uint32_t *nodes_of, ui
         for (size_t at = 0; at < found.finished.used; at++) {
             uint32_t node = ((uint32_t *)found.finished.rows)[at];
             if (owners_is_unmet(graph, node))
-                rows[component[node]] = with_bit(owners, rows[component[node]], roots);
+                rows[component[node]] = with_bit(owners, rows[component[node]], owners->roots);
         }
-        hand_on(owners, graph, &found, rows, count);
+        hand_down(owners, graph, &found, rows, count);
     }
     components_close(&found);
-    table_close(&order);
     table_close(&sets);
     return failed ? -1 : 0;
+}
+
+int owners_find(Owners *owners, const Graph *graph, const uint32_t *nodes_of, uint32_t roots,
+                size_t count)
+{
+    if (open_tables(owners, roots, count))
+        return -1;
+    seed(owners, nodes_of, count);
+    int left = spread_out(owners, graph, count);
+    if (left <= 0)
+        return left;
+    owners_close(owners);
+    if (open_tables(owners, roots, count))
+        return -1;
+    return by_components(owners, graph, nodes_of, count);
 }

@@ -1,7 +1,9 @@
 /* Which named roots reach each node: sets of roots, told apart by number.
 
-   Cycles are taken together (Tarjan), then every set is handed on once along each edge: the cost is
-   that of the edges, however many roots share what lies below. */
+   Sets are handed on along the edges, node by node in the order of the walk, until none grows: most
+   edges lead onward, so one look at each is nearly all. Where that takes too long, many holders
+   having come to the same objects by ways of different length, cycles are taken together (Tarjan)
+   and every set is handed on once along each edge. */
 #ifndef MEMPROBE_OWNERS_H
 #define MEMPROBE_OWNERS_H
 
@@ -14,6 +16,7 @@ typedef struct {
     Table places;   /* uint32_t, open addressing over the bits */
     Table memo;     /* of unions */
     uint32_t everybody; /* the set that stands for "too many to tell" */
+    int full;           /* that had to be used */
     Table set_of;   /* uint32_t per node */
 } Owners;
 
