@@ -105,7 +105,8 @@ class Waste:
 
     def _estimate(self, drawn: list[Any], length: int, row: list[float]) -> None:
         """Add what the ``drawn`` elements let expect; tracked ones count by themselves."""
-        drawn = [[one for one in element if not gc.is_tracked(one)] for element in drawn]
+        for element in drawn:  # in place: whoever called has the list in hand as well
+            element[:] = [one for one in element if not gc.is_tracked(one)]
         per_element, objects, _ = sample_sizes(self._walk, drawn)
         if per_element:
             row[0] += objects / len(per_element) * length
