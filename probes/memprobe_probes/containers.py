@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from _collections import deque  # type: ignore[import-not-found]
+from sys import getrefcount
 
 from . import buffers
 
@@ -11,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
+
+_OF_A_KEY = 3  # references to a key that only one dict has, while it is looked at here
 
 
 def _picked(iterable: Iterable[Any], positions: list[int]) -> list[Any]:
@@ -34,6 +37,19 @@ def _tuple_items(obj: Any, positions: list[int]) -> list[Any]:
 
 def _dict_items(obj: Any, positions: list[int]) -> list[Any]:
     return [list(pair) for pair in _picked(dict.items(obj), positions)]
+
+
+def own_keys(obj: Any, told: int, *, ordered: bool) -> list[Any]:
+    """Return the texts that a dict has as keys and nobody else has.
+
+    ``told``: how many objects the collector is told of. It is not told of the keys where all of
+    them are texts; an ordered dict has two references to each key and tells the other one always.
+    A text that others have too is a name mostly, and not the dict's to keep.
+    """
+    if told >= (3 if ordered else 2) * dict.__len__(obj):
+        return []
+    most = _OF_A_KEY + 2 * ordered  # its second one, and what the collector has told
+    return [key for key in dict.__iter__(obj) if getrefcount(key) <= most]
 
 
 def _set_items(obj: Any, positions: list[int]) -> list[Any]:

@@ -31,6 +31,7 @@ PLAIN, INT, STR, LIST, DICT, SET, BYTEARRAY, DEQUE, ORDERED, ARRAYS, BYTESIO, ST
     range(13)
 )
 FIRM = 13  # its own C code knows how much follows it; here only the fixed part counts
+CDATA, ELEMENT = 14, 15
 
 # Classes cut together with their subclasses; those of libraries are cut by themselves.
 _CUT_BELOW = (
@@ -49,7 +50,8 @@ _SIZERS = {
 }  # fmt: skip
 _SIZERS_BY_NAME = {
     "collections.deque": DEQUE, "collections.OrderedDict": ORDERED, "array.array": ARRAYS,
-    "_io.BytesIO": BYTESIO, "_io.StringIO": STRINGIO,
+    "_io.BytesIO": BYTESIO, "_io.StringIO": STRINGIO, "_ctypes._CData": CDATA,
+    "xml.etree.ElementTree.Element": ELEMENT,
 }  # fmt: skip
 
 

@@ -6,7 +6,9 @@ through the slots of ``type`` and ``object`` instead. Sizes are bytes, GC header
 
 from __future__ import annotations
 
+import gc
 import sys
+from _collections import OrderedDict  # type: ignore[import-not-found]
 from types import MemberDescriptorType, MethodDescriptorType, WrapperDescriptorType
 
 TYPE_CHECKING = False
@@ -15,11 +17,16 @@ if TYPE_CHECKING:
     from typing import Any
 
 _HAVE_GC = 1 << 14  # Py_TPFLAGS_HAVE_GC
+_MANAGED_DICT = 1 << 4  # Py_TPFLAGS_MANAGED_DICT, from 3.11 on
+_MANAGED = _MANAGED_DICT | 1 << 3  # or Py_TPFLAGS_MANAGED_WEAKREF, from 3.12 on
 _GC_HEADER = 16
+_INSIDE_CDATA = 16  # bytes
 _mro = type.__dict__["__mro__"].__get__
 _vars = type.__dict__["__dict__"].__get__
 _flags = type.__dict__["__flags__"].__get__
 _name = type.__dict__["__name__"].__get__
+_itemsize = type.__dict__["__itemsize__"].__get__
+_OF_MANY = (dict, list, set, frozenset, tuple)
 _SAFE = (MethodDescriptorType, WrapperDescriptorType)
 
 
@@ -64,17 +71,39 @@ _SHORT = frozenset({"pandas", "numpy", "pyarrow", "polars", "scipy", "sklearn", 
 def shallow_sizer(cls: type) -> Callable[[Any], int]:
     """Return a function that gives the shallow size of instances of ``cls``."""
     for base in mro(cls):
+        if _name(base) == "_CData" and module_of(base) == "_ctypes":
+            return _cdata_sizer(base)
+        if _name(base) == "BytesIO" and module_of(base) == "_io" and sys.version_info >= (3, 12):
+            return _plain_sizer(cls)  # its buffer is an object that the walk meets
         method = _vars(base).get("__sizeof__")
         if method is not None:
-            return sys.getsizeof if type(method) in _SAFE else _plain_sizer(cls)
+            own = type(method) in _SAFE and base is not object
+            return sys.getsizeof if own else _plain_sizer(cls)
     return _plain_sizer(cls)
 
 
 def _plain_sizer(cls: type) -> Callable[[Any], int]:
     header = _GC_HEADER if _flags(cls) & _HAVE_GC else 0
+    if sys.version_info >= (3, 11) and _flags(cls) & _MANAGED:
+        header += 16  # where its dict and its weak references are
+    if sys.version_info < (3, 11) or not _flags(cls) & _MANAGED_DICT or _itemsize(cls):
+        return lambda obj: object.__sizeof__(obj) + header
 
     def size(obj: Any) -> int:
-        return object.__sizeof__(obj) + header
+        # Its attributes have slots of their own, in a block with a header.
+        return object.__sizeof__(obj) + header + 8 * (len(gc.get_referents(obj)) + 1)
+
+    return size
+
+
+def _cdata_sizer(base: type) -> Callable[[Any], int]:
+    """A ctypes object of more than two words has its memory elsewhere, or another one's."""
+    is_owner, nbytes = _vars(base)["_b_needsfree_"].__get__, sys.modules["_ctypes"].sizeof
+
+    def size(obj: Any) -> int:
+        beside = nbytes(obj) if is_owner(obj) else 0
+        own: int = object.__sizeof__(obj) + _GC_HEADER
+        return own + (beside if beside > _INSIDE_CDATA else 0)
 
     return size
 
@@ -89,9 +118,18 @@ def instance_dict(obj: Any) -> dict[str, Any] | None:
             "getset_descriptor"
         ):
             return None
+        if not _flags(type(obj)) & _MANAGED_DICT and not _may_have_dict(obj):
+            return None
         found = descriptor.__get__(obj)
         return found if type(found) is dict else None
     return None
+
+
+def _may_have_dict(obj: Any) -> bool:
+    """Whether there is a dict already: to ask for it would make one, and the user's object grow."""
+    if any(base in _OF_MANY for base in mro(type(obj))):
+        return type(obj) is not OrderedDict  # listing its elements may take long
+    return any(type(one) is dict for one in gc.get_referents(obj))
 
 
 def slot_named(obj: Any, value: Any) -> str | None:

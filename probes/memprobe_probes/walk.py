@@ -12,9 +12,10 @@ import gc
 import sys
 import time
 import types as types  # also for modules that are loaded later, beside a program's types.py
+from _collections import OrderedDict  # type: ignore[import-not-found]
 
 from . import artists, buffers, sizes, tasks, user_signals
-from .containers import CONTAINERS, OBJECT_ARRAY, ObjectArray
+from .containers import CONTAINERS, OBJECT_ARRAY, ObjectArray, own_keys
 from .giants import excess
 from .old_classes import outlived
 from .parts import NOTHING
@@ -198,6 +199,8 @@ class Walk:
             self._estimate(node, kind, obj)
         elif kind.plain:
             children = gc.get_referents(obj)
+            if kind.is_dict and children:
+                children += own_keys(obj, len(children), ordered=kind.is_ordered)
         else:
             children, native = self._parts(kind, obj)
         known, linked = self.index.get, []
@@ -290,6 +293,7 @@ class Kind:
         )
         if sizes.type_name(cls) == "mmap.mmap":
             self.size = map_size
+        self.is_dict, self.is_ordered = dict in ancestry, OrderedDict in ancestry
         self._note = note
         if fixture is not None:
             self.size = lambda obj: fixture

@@ -38,6 +38,7 @@ typedef enum {
     SIZE_PLAIN, SIZE_INT, SIZE_STR, SIZE_LIST, SIZE_DICT, SIZE_SET, SIZE_BYTEARRAY,
     SIZE_DEQUE, SIZE_ORDERED, SIZE_ARRAY, SIZE_BYTESIO, SIZE_STRINGIO, SIZE_SHELL,
     SIZE_FIRM, /* without what may follow it: only its own code knows how much that is */
+    SIZE_CDATA, SIZE_ELEMENT,
 } Sizer;
 
 typedef struct {

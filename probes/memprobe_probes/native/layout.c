@@ -4,7 +4,8 @@
 #include <string.h>
 
 enum { HAVE_GC = 1 << 14, MANAGED_DICT = 1 << 4, MANAGED_WEAKREF = 1 << 3, INLINE = 1 << 2 };
-enum { DEQUE_BLOCK = 528, DEQUE_LENGTH = 64, ORDERED_NODE = 48, SHELL = 112 };
+enum { DEQUE_BLOCK = 528, DEQUE_LENGTH = 64, ORDERED_NODE = 32, SHELL = 112 };
+enum { PLAIN_DICT = 64, CDATA_INSIDE = 16, ACCUMULATES = 2 };
 enum { CACHED_KEYS_310 = 872, CACHED_KEYS_312 = 880 };
 
 static int minor;
@@ -68,10 +69,10 @@ static Py_ssize_t size_of_var(const PyObject *object)
     return size < 0 ? -size : size;
 }
 
-static uint64_t int_size(const PyObject *object)
+static uint64_t digits_size(const PyObject *object)
 {
     uint64_t digits = minor >= 12 ? layout_word(object, 16) >> 3 : (uint64_t)size_of_var(object);
-    return 24 + 4 * (digits ? digits : 1);
+    return 4 * (digits ? digits : 1);
 }
 
 static uint64_t str_size(const PyObject *object, Py_ssize_t basicsize)
@@ -99,22 +100,51 @@ static uint64_t keys_size(const char *keys)
     return 32 + (UINT64_C(1) << (uint8_t)keys[9]) + usable * (keys[10] == 0 ? 24 : 16);
 }
 
-static uint64_t shared_values(const char *keys)
+/* In 3.11 and 3.12 the byte before the slots tells what lies before them. */
+static uint64_t before_values(const char *values)
+{
+    return minor == 11 || minor == 12 ? ((const uint8_t *)values)[-1] : 0;
+}
+
+/* Bytes of a block of slots for the values of keys that lie elsewhere. */
+static uint64_t values_bytes(const char *values, const char *keys)
 {
     if (minor == 10)
         return ((layout_word(keys, 8) << 1) / 3) * 8;
-    return (layout_word(keys, 16) + layout_word(keys, 24)) * 8;
+    if (minor >= 13) {
+        uint64_t capacity = ((const uint8_t *)values)[0];
+        return ((capacity + 7) & ~UINT64_C(7)) + (capacity + 1) * 8;
+    }
+    /* The first instances of a class get more slots than later ones; what lies before the slots
+       tells how many, to the next multiple of eight. */
+    uint64_t slots = layout_word(keys, 16) + layout_word(keys, 24), prefix = before_values(values);
+    if (((slots + 2 + 7) & ~UINT64_C(7)) != prefix && prefix >= 8)
+        slots = prefix - 2;
+    return prefix + slots * 8;
+}
+
+/* From 3.13 on a dict made of an object's attributes looks at them where they are. */
+static int is_inside_object(const char *values)
+{
+    return minor >= 13 && values[2];
 }
 
 static uint64_t dict_size(const PyObject *object)
 {
     const char *keys = (const char *)layout_word(object, 32);
+    const char *values = (const char *)layout_word(object, 40);
     uint64_t total = 0;
-    if (layout_word(object, 40))
-        total += shared_values(keys);
+    if (values && !is_inside_object(values))
+        total += values_bytes(values, keys);
     if (layout_word(keys, 0) == 1)
         total += keys_size(keys);
     return total;
+}
+
+/* Its nodes, and the table to find them in. */
+static uint64_t order_size(const PyObject *ordered)
+{
+    return layout_word(ordered, 16) * ORDERED_NODE + layout_word(ordered, 72) * 8;
 }
 
 static uint64_t deque_blocks(const PyObject *object)
@@ -125,8 +155,43 @@ static uint64_t deque_blocks(const PyObject *object)
 
 static uint64_t bytesio_size(const PyObject *object)
 {
+    if (minor >= 12) /* it tells of its buffer as of an object */
+        return 0;
     const void *buffer = (const void *)layout_word(object, 16);
     return buffer && layout_word(buffer, 0) == 1 ? 33 + layout_word(buffer, 16) : 0;
+}
+
+/* Texts that are written to it, before anybody reads: they are put together later. */
+static uint64_t pieces_size(const PyObject *list)
+{
+    uint64_t total = 0;
+    if (list == NULL)
+        return 0;
+    PyObject *const *items = (PyObject *const *)layout_word(list, 24);
+    for (uint64_t at = 0; at < layout_word(list, 16); at++)
+        total += layout_references(items[at]) == 1 ? str_size(items[at], 0) : 0;
+    return total + layout_word(list, 32) * 8;
+}
+
+static uint64_t stringio_size(const PyObject *object)
+{
+    uint64_t total = layout_word(object, 40) * 4;
+    const PyObject *one = (const PyObject *)layout_word(object, 56);
+    const PyObject *other = (const PyObject *)layout_word(object, 64);
+    if ((int)layout_word(object, 48) != ACCUMULATES)
+        return total;
+    if (minor <= 11)
+        return total + pieces_size(one) + pieces_size(other);
+    return total + (one && layout_references(one) == 1 ? str_size(one, 0) : 0);
+}
+
+/* Attributes and children of an element of ElementTree. */
+static uint64_t element_size(const PyObject *object)
+{
+    const char *extra = (const char *)layout_word(object, 40);
+    if (extra == NULL)
+        return 0;
+    return 64 + (layout_word(extra, 24) == (uintptr_t)extra + 32 ? 0 : layout_word(extra, 16) * 8);
 }
 
 /* Attributes that are kept without a dict, in a block of their own or behind the object. */
@@ -135,40 +200,36 @@ static uint64_t values_size(const Kind *kind, const PyObject *object, const void
     *block = NULL;
     if (minor < 11 || !(kind->features & MANAGED_DICT))
         return 0;
+    uintptr_t managed = layout_word(object, minor == 11 ? -32 : -24);
     if (minor >= 13) {
+        const char *inline_values = (const char *)object + kind->basicsize;
         if (!(kind->features & INLINE))
             return 0;
-        uint64_t capacity = *((const uint8_t *)object + kind->basicsize);
-        return ((capacity + 7) & ~UINT64_C(7)) + (capacity + 1) * 8;
+        /* A dict that only looks at them is not told to the collector. */
+        return values_bytes(inline_values, NULL) + (managed && inline_values[3] ? PLAIN_DICT : 0);
     }
-    uintptr_t values = layout_word(object, minor == 11 ? -32 : -24);
-    if (minor == 12) {
-        if (!(values & 1))
-            return 0;
-        values -= 1;
-    }
+    if (!managed || (minor == 12 && !(managed & 1)))
+        return 0;
+    const char *values = (const char *)managed + (minor == 12);
     const char *keys =
         (const char *)layout_word(kind->type, minor == 11 ? CACHED_KEYS_310 : CACHED_KEYS_312);
-    if (!values || !keys)
+    if (!keys)
         return 0;
-    /* The first instances of a class get more slots than later ones; what lies before the slots
-       tells how many, to the next multiple of eight. */
-    uint64_t slots = shared_values(keys), prefix = ((const uint8_t *)values)[-1];
-    if (((slots / 8 + 2 + 7) & ~UINT64_C(7)) != prefix && prefix >= 8)
-        slots = (prefix - 2) * 8;
-    *block = (const char *)values - prefix;
-    return prefix + slots;
+    *block = values - before_values(values);
+    return values_bytes(values, keys);
 }
 
 static uint64_t beside(const Kind *kind, const PyObject *object)
 {
     switch (kind->sizer) {
+    case SIZE_INT:
+        return digits_size(object);
     case SIZE_LIST:
         return layout_word(object, 32) * 8;
     case SIZE_DICT:
         return dict_size(object);
     case SIZE_ORDERED:
-        return dict_size(object) + layout_word(object, 16) * (ORDERED_NODE + 8);
+        return dict_size(object) + order_size(object);
     case SIZE_SET:
         return layout_word(object, 40) == (uintptr_t)object + 64
                    ? 0
@@ -183,7 +244,13 @@ static uint64_t beside(const Kind *kind, const PyObject *object)
     case SIZE_BYTESIO:
         return bytesio_size(object);
     case SIZE_STRINGIO:
-        return layout_word(object, 40) * 4;
+        return stringio_size(object);
+    case SIZE_CDATA:
+        return (int)layout_word(object, 24) && layout_word(object, 40) > CDATA_INSIDE
+                   ? layout_word(object, 40)
+                   : 0;
+    case SIZE_ELEMENT:
+        return element_size(object);
     default:
         return 0;
     }
@@ -196,11 +263,9 @@ uint64_t layout_size(const Kind *kind, const PyObject *object)
         return kind->fixed;
     if (kind->sizer == SIZE_SHELL)
         return SHELL;
-    if (kind->sizer == SIZE_INT)
-        return int_size(object);
-    if (kind->sizer == SIZE_STR)
-        return str_size(object, kind->basicsize);
     uint64_t total = (uint64_t)kind->basicsize + kind->preheader;
+    if (kind->sizer == SIZE_STR)
+        total = str_size(object, kind->basicsize) + kind->preheader;
     if (kind->itemsize > 0 && kind->sizer == SIZE_PLAIN)
         total += (uint64_t)size_of_var(object) * (uint64_t)kind->itemsize;
     return total + beside(kind, object) + values_size(kind, object, &block);
@@ -221,6 +286,12 @@ static const char *first_key(const char *keys, size_t *step)
     uint64_t size = layout_word(keys, 8);
     *step = 24;
     return keys + 40 + 8 + size * (size <= 0xff ? 1 : size <= 0xffff ? 2 : size <= 0xffffffff ? 4 : 8);
+}
+
+/* A name in somebody's code is a key of many dicts, and none of them keeps it. */
+static int is_name(const PyObject *text)
+{
+    return layout_word(text, 32) & 3 && layout_references(text) > 1;
 }
 
 /* start, stop, step and length: a range is not for the collector, but they are its own. */
@@ -247,31 +318,19 @@ int layout_untold(const Kind *kind, const PyObject *object, visitproc visit, voi
     int stopped = 0;
     for (uint64_t left = layout_word(keys, minor == 10 ? 32 : 24); left > 0 && !stopped; left--) {
         PyObject *key = (PyObject *)layout_word(place, 0);
-        if (key != NULL && layout_word(place, 8))
+        if (key != NULL && layout_word(place, 8) && !is_name(key))
             stopped = visit(key, arg);
         place += step;
     }
     return stopped;
 }
 
-/* The values of a dict that shares its keys with others: up to 3.10 at their begin, later before
-   them, and from 3.13 on inside of their object mostly. */
-static void tell_values(const char *values, uint64_t bytes, layout_tell tell, void *arg)
-{
-    if (minor == 10)
-        tell(arg, values, bytes);
-    else if (minor < 13)
-        tell(arg, values - ((const uint8_t *)values)[-1], bytes);
-    else if (!values[2])
-        tell(arg, values, bytes);
-}
-
 static void tell_dict(const PyObject *object, layout_tell tell, void *arg)
 {
     const char *keys = (const char *)layout_word(object, 32);
     const char *values = (const char *)layout_word(object, 40);
-    if (values)
-        tell_values(values, shared_values(keys), tell, arg);
+    if (values && !is_inside_object(values))
+        tell(arg, values - before_values(values), values_bytes(values, keys));
     if (layout_word(keys, 0) == 1)
         tell(arg, keys, keys_size(keys));
 }
