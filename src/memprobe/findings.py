@@ -180,6 +180,43 @@ class Overhead(Struct, kw_only=True):
     engine_note: str | None = None  # why not the native one, or what failed in it
 
 
+class InnerRow(Struct, kw_only=True):
+    """An object inside of a holder with what only it keeps there; or several small ones of a type.
+
+    ``edge`` leads to it from the row that it lies in: ``.frames``, ``[0]``, ``.left[0]``; a dict's
+    key is ``[key]``. Empty where several objects are summed up.
+    """
+
+    edge: str
+    object: HeldObject
+    bytes: int  # all that it keeps
+    share: float  # of what the holder keeps
+    own_bytes: int
+    objects: int
+    count: int = 1  # so many objects together
+    shared_inside: bool = False  # several objects in there lead to it; `edge` is one way
+    columns: list[int] = field(default_factory=list)  # of a frame, by number
+    rows: list[InnerRow] = field(default_factory=list)
+
+
+class Inside(Struct, kw_only=True):
+    """What a holder's object consists of, by what keeps what (its dominator tree).
+
+    ``bytes`` is what the holder keeps alone, or with ``kept_with`` all of it. What it reaches
+    besides, and others keep too, is in ``shared_bytes`` and in no row.
+    """
+
+    bytes: int
+    own_bytes: int
+    objects: int
+    kept_with: list[str] = field(default_factory=list)
+    shared_bytes: int = 0
+    shared_with: list[str] = field(default_factory=list)  # most bytes first
+    cell: int | None = None  # the last that had started when it was taken
+    last: bool = True  # whether the last snapshot tells it
+    rows: list[InnerRow] = field(default_factory=list)
+
+
 class HolderRow(Struct, kw_only=True):
     """One line of "who holds what" in the last snapshot, largest first."""
 
@@ -190,6 +227,7 @@ class HolderRow(Struct, kw_only=True):
     shared_bytes: int
     created: Created | None = None
     last_used: LastUse | None = None
+    inside: Inside | None = None  # None: nobody asked for it, or it was not measured
 
 
 class CellRow(Struct, kw_only=True):
@@ -252,6 +290,14 @@ class Report(Struct, kw_only=True):
     def fails(self) -> bool:
         """Whether a gate over this report fails."""
         return any(finding.fails for finding in self.findings)
+
+
+class InsideReport(Struct, kw_only=True):
+    """What is inside of some holders, and nothing else."""
+
+    version: int = 1
+    recording: RecordingSummary
+    holders: list[HolderRow] = field(default_factory=list)
 
 
 def fingerprint(

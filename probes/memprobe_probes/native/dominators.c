@@ -172,16 +172,28 @@ static void add_up(Region *region)
     }
 }
 
-/* Raises the bytes that are worth a row until the rows are few. */
+static size_t rows_from(const Region *region, uint64_t least)
+{
+    size_t rows = 0;
+    for (size_t place = 0; place < region->node_at.used && rows <= MOST_ROWS; place++)
+        rows += *wide(&region->kept, place) >= least;
+    return rows;
+}
+
+/* The least bytes, from `least` on, of which the rows are few: all of one size are few or none. */
 static uint64_t worth_a_row(const Region *region, uint64_t least)
 {
-    for (;; least += least / 2 + 1) {
-        size_t rows = 0;
-        for (size_t place = 0; place < region->node_at.used && rows <= MOST_ROWS; place++)
-            rows += *wide(&region->kept, place) >= least;
-        if (rows <= MOST_ROWS)
-            return least;
+    uint64_t high = *wide(&region->kept, 0) + 1;
+    if (rows_from(region, least) <= MOST_ROWS)
+        return least;
+    while (least + 1 < high) {
+        uint64_t middle = least + (high - least) / 2;
+        if (rows_from(region, middle) <= MOST_ROWS)
+            high = middle;
+        else
+            least = middle;
     }
+    return high;
 }
 
 static void put_row(Region *region, uint32_t place, Table *rows)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from memprobe.analysis.describe import created, last_use, ordered
 from memprobe.analysis.evidence import Evidence, held_object
+from memprobe.analysis.inside import inside
 from memprobe.findings import HolderRow
 from memprobe.recording.schema import Holder, Snapshot
 
 
 def holder_rows(evidence: Evidence, most: int = 12) -> list[HolderRow]:
-    """Return one row per held object, largest first."""
+    """Return one row per held object, largest first; those looked into are always among them."""
     snapshot = evidence.snapshot
     if snapshot is None:
         return []
@@ -17,12 +18,14 @@ def holder_rows(evidence: Evidence, most: int = 12) -> list[HolderRow]:
     for holder in snapshot.holders:
         if holder.object >= 0:
             by_object.setdefault(holder.object, []).append(holder)
-    rows = [_row(evidence, snapshot, holders) for holders in by_object.values()]
+    rows = [holder_row(evidence, holders) for holders in by_object.values()]
     rows.sort(key=lambda row: (-row.exclusive_bytes, -row.shared_bytes))
-    return rows[:most]
+    return rows[:most] + [row for row in rows[most:] if row.inside is not None]
 
 
-def _row(evidence: Evidence, snapshot: Snapshot, holders: list[Holder]) -> HolderRow:
+def holder_row(evidence: Evidence, holders: list[Holder]) -> HolderRow:
+    """Return the row of the object that ``holders``, of the evidence's snapshot, all hold."""
+    snapshot = evidence.snapshot or Snapshot(t=0)
     holders = ordered(tuple(holders))
     members = {holder.id for holder in holders}
     exclusive = sum(g.bytes for g in snapshot.groups if members.issuperset(g.holders))
@@ -36,4 +39,5 @@ def _row(evidence: Evidence, snapshot: Snapshot, holders: list[Holder]) -> Holde
         shared_bytes=touched - exclusive,
         created=created(evidence, first),
         last_used=last_use(evidence, first),
+        inside=inside(snapshot, holders),
     )

@@ -36,26 +36,32 @@ def subject(recording: Recording, name: str, findings: Iterable[Finding]) -> Sub
 
     Raises UsageError where it is none or not unique, NothingMeasured where there is no snapshot.
     """
-    measured = [one for one in recording.snapshots if one.skipped is None]
-    if not measured:
+    snapshots = measured(recording)
+    name = name.strip()
+    for snapshot in reversed(snapshots):
+        meant = [one for one in snapshot.holders if one.expr == name and one.object >= 0]
+        if meant:
+            return Subject(snapshot, with_twins(snapshot, meant), None, snapshot is snapshots[-1])
+    found = _by_fingerprint(name, list(findings))
+    if found is None:
+        raise unknown(name, snapshots)
+    return Subject(snapshots[-1], _of_finding(snapshots[-1], found), found)
+
+
+def measured(recording: Recording) -> list[Snapshot]:
+    """Return the snapshots that measured anything; raises NothingMeasured where there is none."""
+    found = [one for one in recording.snapshots if one.skipped is None]
+    if not found:
         raise NothingMeasured(
             f"no snapshot was taken in {recording.path}",
             cause="what holds memory is known from snapshots only",
             remedy="record for longer, or with a larger --max-pause",
             docs="recording.md",
         )
-    name = name.strip()
-    for snapshot in reversed(measured):
-        meant = [one for one in snapshot.holders if one.expr == name and one.object >= 0]
-        if meant:
-            return Subject(snapshot, _with_twins(snapshot, meant), None, snapshot is measured[-1])
-    found = _by_fingerprint(name, list(findings))
-    if found is None:
-        raise _unknown(name, measured)
-    return Subject(measured[-1], _of_finding(measured[-1], found), found)
+    return found
 
 
-def _with_twins(snapshot: Snapshot, meant: list[Holder]) -> list[Holder]:
+def with_twins(snapshot: Snapshot, meant: list[Holder]) -> list[Holder]:
     """Return ``meant`` first, then the other references to the same objects."""
     objects = {one.object for one in meant if one.object >= 0}
     return meant + [one for one in snapshot.holders if one.object in objects and one not in meant]
@@ -82,9 +88,10 @@ def _by_fingerprint(name: str, findings: list[Finding]) -> Finding | None:
     return found[0] if found else None
 
 
-def _unknown(name: str, measured: list[Snapshot]) -> UsageError:
-    names = [one.expr for one in _largest_first(measured[-1])]
-    near = _near(name, [one.expr for each in reversed(measured) for one in each.holders])
+def unknown(name: str, snapshots: list[Snapshot]) -> UsageError:
+    """Return the error of a name that is no holder in any of ``snapshots``, with near ones."""
+    names = [one.expr for one in _largest_first(snapshots[-1])]
+    near = _near(name, [one.expr for each in reversed(snapshots) for one in each.holders])
     told = near or names[:_MOST_NAMES]
     if not told:
         remedy = "take a snapshot while something large is held"

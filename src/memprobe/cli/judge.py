@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from memprobe.cli.baseline import leave_out
@@ -16,10 +16,14 @@ FOUND = 1
 
 @dataclass
 class Verdict:
-    """The reports of the recordings that could be judged, the errors of those that could not."""
+    """The reports of the recordings that could be judged, the errors of those that could not.
+
+    ``unheld``: holders that were to be looked into and are none.
+    """
 
     reports: list[Report] = field(default_factory=list)
     errors: list[MemprobeError] = field(default_factory=list)
+    unheld: list[MemprobeError] = field(default_factory=list)
 
     def show(self, output_format: str, path: str | None = None, *, to_stderr: bool = False) -> None:
         """Write the reports to ``path``, or else to stdout or stderr."""
@@ -53,6 +57,13 @@ class Verdict:
         color = wants_color(sys.stdout)
         emit("\n".join(render_holders(r, width=columns(), color=color) for r in self.reports))
 
+    def tell_unheld(self) -> None:
+        """Say on stderr which of the holders to be looked into are none, with near names."""
+        from memprobe.cli.failure import print_error
+
+        for error in self.unheld:
+            print_error(error)
+
     def exit_code(self, *, exit_zero: bool = False) -> int:
         """Return 2 for a failure, else 1 for findings, else 5 where nothing was measured."""
         if any(not isinstance(error, NothingMeasured) for error in self.errors):
@@ -62,14 +73,22 @@ class Verdict:
         return NothingMeasured.exit_code if self.errors else 0
 
 
-def judge(paths: Iterable[str], config: Config, known: frozenset[str] = frozenset()) -> Verdict:
-    """Return the verdict over the recordings at ``paths``; an unreadable one is told on stderr."""
+def judge(
+    paths: Iterable[str], config: Config, known: frozenset[str] = frozenset(),
+    inside: Sequence[str] = (),
+) -> Verdict:  # fmt: skip
+    """Return the verdict over the recordings at ``paths``; an unreadable one is told on stderr.
+
+    ``inside``: the holders that the recordings were to tell the inside of.
+    """
     from memprobe.cli.failure import print_error
 
     verdict = Verdict()
     for path in paths:
         try:
-            verdict.reports.append(_report(path, config, known))
+            report, unheld = _report(path, config, known, inside)
+            verdict.reports.append(report)
+            verdict.unheld += unheld
         except UsageError:
             raise  # it concerns all of them
         except MemprobeError as error:
@@ -78,10 +97,15 @@ def judge(paths: Iterable[str], config: Config, known: frozenset[str] = frozense
     return verdict
 
 
-def _report(path: str, config: Config, known: frozenset[str]) -> Report:
-    from memprobe.analysis import build
+def _report(
+    path: str, config: Config, known: frozenset[str], inside: Sequence[str]
+) -> tuple[Report, list[MemprobeError]]:
+    from memprobe.analysis import build, inside_asked
     from memprobe.recording.reader import read
 
-    report = build.report(read(path), config)
+    recording = read(path)
+    report = build.report(recording, config)
     leave_out(report, known)
-    return report
+    missing, unheld = inside_asked.gaps(recording, inside)
+    report.not_measured += missing
+    return report, unheld

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from memprobe.cli.rules import known_before, rule_options
 from memprobe.errors import UsageError
-from memprobe.reporters import FORMATS
+from memprobe.reporters import FORMATS, INSIDE_FORMATS
 
 if TYPE_CHECKING:
     from memprobe.config import Config
@@ -34,6 +35,13 @@ FOUND = 1
     metavar="HOLDER",
     help="Only draw what keeps and is kept by a name, an output or a finding.",
 )
+@click.option(
+    "--inside",
+    is_flag=False,
+    flag_value="",
+    metavar="[EXPR]",
+    help="Only show what is inside of a holder that a snapshot looked into.",
+)
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 even if something was found.")
 def command(
     recordings: tuple[str, ...],
@@ -44,6 +52,7 @@ def command(
     baseline: str | None,
     holders: bool,
     holder: str | None,
+    inside: str | None,
     exit_zero: bool,
 ) -> int:
     """Show the findings of RECORDINGs: what keeps memory, and how to get it back.
@@ -56,8 +65,11 @@ def command(
 
     settings = config.load(select=select, ignore=ignore)
     if holder is not None:
-        _refuse_mixture(recordings, output_format, holders)
+        _refuse_mixture("--graph", recordings, output_format, ("text",), holders)
         return _draw(recordings[0], holder, settings, output)
+    if inside is not None:
+        _refuse_mixture("--inside", recordings, output_format, INSIDE_FORMATS, holders)
+        return _look_inside(recordings[0], inside, settings, output_format, output)
     known = known_before(settings, baseline)
     verdict = judge(recordings, settings, known)
     if holders:
@@ -68,17 +80,40 @@ def command(
     return verdict.exit_code(exit_zero=exit_zero)
 
 
-def _refuse_mixture(recordings: tuple[str, ...], output_format: str, holders: bool) -> None:
-    """Raise UsageError where more is asked for than one graph."""
+def _refuse_mixture(
+    option: str, recordings: tuple[str, ...], output_format: str, formats: tuple[str, ...],
+    holders: bool,
+) -> None:  # fmt: skip
+    """Raise UsageError where more is asked for than one picture of one recording."""
     if len(recordings) > 1:
         problem, remedy = "is of one recording", "name the one to look into"
-    elif output_format != "text":
+    elif output_format not in formats and option == "--graph":
         problem, remedy = f"is not {output_format}", "the end of -o FILE says what is written"
+    elif output_format not in formats:
+        problem, remedy = f"is not {output_format}", f"choose one of {', '.join(formats)}"
     elif holders:
         problem, remedy = "and --holders are two reports", "ask for one at a time"
     else:
         return
-    raise UsageError(f"--graph {problem}", remedy=remedy, docs="verbs/report.md")
+    raise UsageError(f"{option} {problem}", remedy=remedy, docs="verbs/report.md")
+
+
+def _look_inside(
+    path: str, expr: str, settings: Config, output_format: str, output: str | None
+) -> int:
+    """Write what is inside of one holder, or of all that were looked into; judge nothing."""
+    from memprobe.analysis import inside_asked
+    from memprobe.cli import output as place
+    from memprobe.recording.reader import read
+    from memprobe.reporters import render_inside
+
+    told = inside_asked.report(read(path), settings, [expr])
+    if output is not None and output != "-":
+        place.write_file(output, render_inside(told, output_format, width=place.FILE_WIDTH))
+        return 0
+    color = place.wants_color(sys.stdout)
+    place.emit(render_inside(told, output_format, width=place.columns(), color=color))
+    return 0
 
 
 def _draw(path: str, holder: str, settings: Config, output: str | None) -> int:

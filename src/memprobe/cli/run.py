@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from memprobe.cli.inside import exprs, inside_option
 from memprobe.cli.rules import known_before, rule_options
 from memprobe.reporters import FORMATS
 
@@ -66,6 +67,7 @@ class TargetCommand(click.Command):
     metavar="N",
     help="Trace allocations with N frames each: where was it allocated?",
 )
+@inside_option
 @click.option("--check", is_flag=True, help="Exit with 1 if something was found, 5 if unmeasured.")
 @rule_options
 @click.option("--output-format", type=click.Choice(FORMATS), default="text", show_default=True)
@@ -79,6 +81,7 @@ def command(
     memray: bool,
     memray_native: bool,
     tracemalloc: int | None,
+    inside: tuple[str, ...],
     check: bool,
     select: str | None,
     ignore: str | None,
@@ -98,10 +101,11 @@ def command(
     settings = config.load(interval=interval, max_pause=max_pause, select=select, ignore=ignore)
     known = known_before(settings, baseline)
     tracing = _tracing(memray, memray_native, tracemalloc)
-    outcome = _run(target, output, force, settings, tracing)
+    asked = exprs(inside, "verbs/run.md")
+    outcome = _run(target, output, force, settings, tracing, asked)
     _tell(outcome)
     # Without --check nothing that happens from here on may change the target's status.
-    judged = partial(_judged, outcome, settings, known, output_format, quiet=quiet)
+    judged = partial(_judged, outcome, settings, known, asked, output_format, quiet=quiet)
     return _report(outcome, judged, quiet=quiet, check=check)
 
 
@@ -127,14 +131,15 @@ def _tracing(memray: bool, native: bool, frames: int | None) -> Tracing:
 
 
 def _run(
-    target: tuple[str, ...], output: str | None, force: bool, settings: Config, tracing: Tracing
-) -> Outcome:
+    target: tuple[str, ...], output: str | None, force: bool, settings: Config, tracing: Tracing,
+    inside: tuple[str, ...],
+) -> Outcome:  # fmt: skip
     from memprobe.targets import command as commands
     from memprobe.targets.script import ScriptRun
 
     names = ("interval", "max_pause", "cap", "cpu_share")
     options = {name: getattr(settings, name) for name in names}
-    options["tracemalloc"] = tracing.frames
+    options.update(tracemalloc=tracing.frames, inside=inside)
     if commands.is_notebook(target):
         from memprobe.targets.notebook_run import NotebookRun
 
@@ -243,13 +248,15 @@ def _report(outcome: Outcome, judged: Callable[[], int], *, quiet: bool, check: 
 
 
 def _judged(
-    outcome: Outcome, settings: Config, known: frozenset[str], output_format: str, *, quiet: bool
-) -> int:
+    outcome: Outcome, settings: Config, known: frozenset[str], inside: tuple[str, ...],
+    output_format: str, *, quiet: bool,
+) -> int:  # fmt: skip
     from memprobe.cli.judge import judge
 
-    verdict = judge([str(outcome.path)], settings, known)
+    verdict = judge([str(outcome.path)], settings, known, inside)
     if not quiet and verdict.reports:
         verdict.show(output_format, to_stderr=True)
         if output_format == "text":
             _say(f"recording: {outcome.path}")
+        verdict.tell_unheld()
     return verdict.exit_code()

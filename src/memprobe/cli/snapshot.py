@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from memprobe.cli.inside import exprs, inside_option
+from memprobe.cli.output import FAILED
 from memprobe.cli.rules import known_before, rule_options
 from memprobe.reporters import FORMATS
 
@@ -33,12 +35,14 @@ DOCS = "verbs/snapshot.md"
     "--timeout", type=float, default=30.0, show_default=True, metavar="SECONDS",
     help="How long to wait for the target's answer.",
 )  # fmt: skip
+@inside_option
 @rule_options
 @click.option("--output-format", type=click.Choice(FORMATS), default="text", show_default=True)
 @click.option("-q", "--quiet", is_flag=True, help="No progress, only the report.")
 def command(
     target: str | None, output: Path | None, force: bool, max_pause: str | None, timeout: float,
-    select: str | None, ignore: str | None, baseline: str | None, output_format: str, quiet: bool,
+    inside: tuple[str, ...], select: str | None, ignore: str | None, baseline: str | None,
+    output_format: str, quiet: bool,
 ) -> int:  # fmt: skip
     """Take one snapshot of a running notebook or script, also while a cell runs, and report.
 
@@ -52,17 +56,19 @@ def command(
 
     settings = config.load(max_pause=max_pause, select=select, ignore=ignore)
     known = known_before(settings, baseline)
+    asked = exprs(inside, DOCS)
     context = resolve(target, Asked("snapshot", scripts=True))
     with _recording(output) as path:
-        _take(context, path, force, timeout, settings, quiet)
-        verdict = judge([str(path)], settings, known)
+        _take(context, path, force, timeout, settings, asked, quiet)
+        verdict = judge([str(path)], settings, known, asked)
     for report in verdict.reports:
         report.recording.path = str(output or "")  # else it is gone
         report.overhead.cpu_share = None  # of one look's time it says nothing
         verdict.show(output_format)
     if output is not None:
         _say(quiet, f"recording: {output}")
-    return verdict.exit_code(exit_zero=True)
+    verdict.tell_unheld()
+    return verdict.exit_code(exit_zero=True) or (FAILED if verdict.unheld else 0)
 
 
 @contextlib.contextmanager
@@ -76,8 +82,9 @@ def _recording(output: Path | None) -> Iterator[Path]:
 
 
 def _take(
-    context: KernelContext, path: Path, force: bool, timeout: float, settings: Config, quiet: bool
-) -> None:
+    context: KernelContext, path: Path, force: bool, timeout: float, settings: Config,
+    inside: tuple[str, ...], quiet: bool,
+) -> None:  # fmt: skip
     from memprobe.targets import snapshot
     from memprobe.targets.interrupts import Interrupts
     from memprobe.targets.kernel import AttachOptions
@@ -85,7 +92,7 @@ def _take(
     options = AttachOptions(
         output=path, program=_name(context), interval=settings.interval, timeout=timeout,
         max_pause=settings.max_pause, cap=settings.cap, force=force, lease=settings.lease,
-        cpu_share=settings.cpu_share,
+        cpu_share=settings.cpu_share, inside=inside,
     )  # fmt: skip
     _say(quiet, f"looking at {_name(context)} (process {context.pid})")
     with Interrupts() as interrupts:

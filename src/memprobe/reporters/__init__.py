@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from memprobe.findings import Report
+    from memprobe.findings import InsideReport, Report
 
 FORMATS = ("text", "concise", "json", "markdown", "junit")
+INSIDE_FORMATS = ("text", "json", "markdown")
 
 
 def render(
@@ -40,3 +41,20 @@ def render(
     from memprobe.reporters import text
 
     return "\n".join(text.render(report, width=width, color=color) for report in reports)
+
+
+def render_inside(
+    report: InsideReport, output_format: str = "text", *, width: int = 80, color: bool = False
+) -> str:
+    """Return what is inside of holders in one of INSIDE_FORMATS, ending in a newline."""
+    if output_format == "json":
+        from memprobe.reporters import json
+
+        return json.render_inside(report)
+    if output_format == "markdown":
+        from memprobe.reporters import markdown
+
+        return markdown.render_inside(report)
+    from memprobe.reporters import text
+
+    return text.render_inside(report, width=width, color=color)

@@ -9,11 +9,16 @@ from collections.abc import Sequence
 
 import msgspec
 
-from memprobe.findings import Report
+from memprobe.findings import InsideReport, Report
 
 
 def render(report: Report) -> str:
     """Return ``report`` as indented JSON."""
+    return _indented(report)
+
+
+def render_inside(report: InsideReport) -> str:
+    """Return only what is inside of holders, as in ``holders`` of a whole report."""
     return _indented(report)
 
 

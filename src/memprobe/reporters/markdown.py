@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from memprobe.findings import Finding, HeldAllocations, HolderRow, Report
-from memprobe.reporters import allocations, phrases
-from memprobe.reporters.amounts import size
+from memprobe.findings import Finding, HeldAllocations, HolderRow, InsideReport, Report
+from memprobe.reporters import allocations, inside, phrases
+from memprobe.reporters.amounts import counted, percent, size
 from memprobe.reporters.chart import numbers
 from memprobe.reporters.printable import printable
 from memprobe.reporters.text import cost
@@ -21,6 +21,12 @@ def render(report: Report) -> str:
     return "\n".join(_lines(report)) + "\n"
 
 
+def render_inside(report: InsideReport) -> str:
+    """Return only what is inside of holders."""
+    return "\n".join([f"## {code(report.recording.program or 'process')}",
+                      *_inside(report.holders)]) + "\n"  # fmt: skip
+
+
 def _lines(report: Report) -> Iterator[str]:
     recording = report.recording
     yield f"## {escaped(phrases.headline(report))}"
@@ -32,6 +38,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield from _finding(finding, report)
     yield from _holders(report.holders)
     yield from _allocations(report.allocations)
+    yield from _inside(report.holders)
     yield ""
     yield f"Measuring cost {escaped(' · '.join(cost(report.overhead)))}."
     yield from _not_measured(report)
@@ -94,6 +101,33 @@ def _allocations(held: HeldAllocations | None) -> Iterator[str]:
         yield f"| {escaped(allocations.place(site))} | {size(site.bytes or 0)} |"
     yield ""
     yield f"{escaped(allocations.totals(held))}."
+
+
+def _inside(rows: list[HolderRow]) -> Iterator[str]:
+    for row in rows:
+        if row.inside is None:
+            continue
+        yield ""
+        yield f"### Inside {code(row.exprs[0])}"
+        yield ""
+        extent = phrases.described(row.object)
+        held = f"{code(row.object.type)}{f' {escaped(extent)}' if extent else ''}"
+        yield f"{held}: {size(row.inside.bytes)} in {counted(row.inside.objects, 'object')}."
+        for sentence in inside.sentences(row):
+            yield escaped(f"{sentence[0].upper()}{sentence[1:]}.")
+        yield ""
+        for line in inside.lines(row.inside):
+            yield f"{'  ' * line.depth}- {_inner(line, row.inside.bytes)}"
+
+
+def _inner(line: inside.Line, whole: int) -> str:
+    nbytes = line.rest[0] if line.node is None else line.node.bytes
+    share = f" ({percent(nbytes / whole)})" if whole else ""
+    if line.node is None:
+        return f"{line.text}: {size(nbytes)}{share}"
+    node = line.node
+    objects = f" in {counted(node.objects, 'object')}" if node.objects > 1 else ""
+    return f"{code(line.text)} {escaped(inside.words(node))}: {size(nbytes)}{share}{objects}"
 
 
 def _not_measured(report: Report) -> Iterator[str]:

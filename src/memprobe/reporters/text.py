@@ -15,8 +15,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from memprobe.findings import Finding, HolderRow, Overhead, Report
-from memprobe.reporters import allocations, chart, phrases
+from memprobe.findings import Finding, HolderRow, InsideReport, Overhead, RecordingSummary, Report
+from memprobe.reporters import allocations, chart, inside, phrases
 from memprobe.reporters.amounts import counted, duration, percent, size
 from memprobe.reporters.cells import cells
 from memprobe.reporters.printable import printable
@@ -46,6 +46,11 @@ def render(report: Report, *, width: int = 80, color: bool = False) -> str:
 def render_holders(report: Report, *, width: int = 80, color: bool = False) -> str:
     """Return only who holds what in the last snapshot, and what was not measured."""
     return printed(lambda room: _holders_only(report, room), width, color)
+
+
+def render_inside(report: InsideReport, *, width: int = 80, color: bool = False) -> str:
+    """Return only what is inside of holders."""
+    return printed(lambda room: _inside_only(report, room), width, color)
 
 
 def printed(parts: Callable[[int], Iterable[RenderableType]], width: int, color: bool) -> str:
@@ -79,6 +84,7 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
         yield from _holders(report.holders, width)
     yield from allocations.table(report.allocations)
     yield from cells(report.recording.cell_rows)
+    yield from inside.parts(report.holders, width)
     yield ""
     yield from _cost(report.overhead, width)
     yield from _not_measured(report)
@@ -86,14 +92,23 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
 
 def _holders_only(report: Report, width: int) -> Iterator[RenderableType]:
     recording = report.recording
-    name = Text(phrases.program(recording), "bold")
-    yield from packed([name, *map(Text, phrases.facts(recording))], width)
+    yield from _program(recording, width)
     yield ""
     if report.holders:
         yield from _holders(report.holders, width)
     else:
         yield Text(NOBODY if recording.snapshots else NOBODY_LOOKED, "yellow")
     yield from _not_measured(report)
+
+
+def _inside_only(report: InsideReport, width: int) -> Iterator[RenderableType]:
+    yield from _program(report.recording, width)
+    yield from inside.parts(report.holders, width)
+
+
+def _program(recording: RecordingSummary, width: int) -> Iterator[Text]:
+    name = Text(phrases.program(recording), "bold")
+    yield from packed([name, *map(Text, phrases.facts(recording))], width)
 
 
 def _headline_style(report: Report) -> str:
@@ -104,8 +119,7 @@ def _headline_style(report: Report) -> str:
 
 def _recording(report: Report, width: int) -> Iterator[RenderableType]:
     recording = report.recording
-    name = Text(phrases.program(recording), "bold")
-    yield from packed([name, *map(Text, phrases.facts(recording))], width)
+    yield from _program(recording, width)
     yield from chart.chart(recording, width)
     yield from packed(chart.numbers(recording), width)
 

@@ -56,6 +56,7 @@ class AttachOptions:
     peak_reset: bool = True  # start the kernel's own high-water mark anew at each cell
     log: AllocationLog | None = None  # the kernel records its allocations too
     tracemalloc: int = 0  # frames that tracemalloc is started with
+    inside: tuple[str, ...] = ()  # holders to look into, by expression
 
 
 def attach(
@@ -383,5 +384,6 @@ def _config(pid: int, options: AttachOptions) -> dict[str, Any]:
         "first_snapshot": options.first_snapshot,
         "memray": options.log.config if options.log else None,
         "tracemalloc": options.tracemalloc,
+        "inside": list(options.inside),
         "walker": walker_file.offered(),
     }

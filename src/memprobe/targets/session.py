@@ -35,6 +35,7 @@ DEFAULTS: dict[str, Any] = {
     "steps": None,
     "memray": None,
     "tracemalloc": 0,
+    "inside": (),
 }
 SLICE = 0.1  # seconds between two looks at whether anybody still waits for a reply
 FIFOS = ("control", "replies", "alive")

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from memprobe.errors import NothingMeasured, TargetError
 from memprobe.recording.drain import Drain
@@ -66,7 +67,7 @@ def of_kernel(file: Path, pid: int, options: AttachOptions, interrupts: Interrup
     )  # fmt: skip
     try:
         if attachment.joined:
-            with attachment.folder.request("snapshot", max_pause=options.max_pause):
+            with attachment.folder.request("snapshot", **_asked(options)):
                 _await_record(wait)
         else:
             _await_record(wait)
@@ -92,7 +93,7 @@ def of_script(pid: int, options: AttachOptions, interrupts: Interrupts) -> None:
         timeout=options.timeout, interrupts=interrupts, silence=COLLECTOR,
     )  # fmt: skip
     try:
-        with folder.request("snapshot", max_pause=options.max_pause):
+        with folder.request("snapshot", **_asked(options)):
             _await_record(wait)
         _write_last(pid, writer)
     except BaseException:
@@ -101,6 +102,11 @@ def of_script(pid: int, options: AttachOptions, interrupts: Interrupts) -> None:
     finally:
         drain.close()
         writer.close()
+
+
+def _asked(options: AttachOptions) -> dict[str, Any]:
+    """Return what a probe that is there already is asked for."""
+    return {"max_pause": options.max_pause, "inside": list(options.inside)}
 
 
 def _session_folder(pid: int) -> SessionFolder:
