@@ -1,8 +1,8 @@
 """Since which cell a thread or a task waits where it waits now.
 
-Looked at after every cell. Of a thread the top frame, its place and how often the system let it
-run are remembered, of a task the future it waits for, by a weak reference: one that was woken
-meanwhile, if only to wait again, waits anew.
+Looked at after every cell. Of a thread the top frame, its place and how often and how long the
+system let it run are remembered, of a task the future it waits for, by a weak reference: one that
+was woken meanwhile, if only to wait again, waits anew.
 """
 
 from __future__ import annotations
@@ -86,12 +86,23 @@ def _threads() -> list[tuple[tuple[str, int], Any]]:
 
 
 def _switches(thread: Any) -> bytes | None:
-    """Return how often the thread gave up its core of its own accord; None where not known."""
+    """Return what changes whenever the thread runs; None where not known.
+
+    How often it gave up its core of its own accord, and how long it has had one: a thread deep in
+    a library's own code does the second only.
+    """
     native = (sizes.instance_dict(thread) or {}).get("_native_id")
-    try:
-        with open(f"/proc/self/task/{native}/status", "rb") as status:
-            text = status.read()
-    except OSError:
-        return None
+    text = _read(f"/proc/self/task/{native}/status")
     start = text.find(b"\nvoluntary_ctxt_switches:")
-    return text[start:].split(None, 2)[1] if start >= 0 else None
+    if start < 0:
+        return None
+    busy = _read(f"/proc/self/task/{native}/schedstat").partition(b" ")[0]
+    return text[start:].split(None, 2)[1] + b" " + busy
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""

@@ -312,6 +312,21 @@ def test_a_thread_waits_since_a_cell_unless_it_waits_for_work(users: Any, kind: 
         thread.join()
 
 
+def test_a_thread_at_work_in_a_librarys_own_code_does_not_wait() -> None:
+    values = np.random.default_rng(1).random(20_000_000)
+    thread = threading.Thread(target=values.sort, daemon=True)
+    thread.start()
+    waiting = Waiting()
+    seen = []
+    for cell in range(4):
+        waiting.look(cell)
+        seen.append(waiting.since_of_thread(thread.ident or 0))
+        thread.join(0.1)
+    assert thread.is_alive(), "it was done before it had been looked at"
+    assert seen[-1] != 0
+    thread.join()
+
+
 def _until_it_waits(thread: threading.Thread, waiting: Waiting) -> None:
     """Look until two looks find the thread in the same place."""
     for _ in range(1000):

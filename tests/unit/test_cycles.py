@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from walked import allocated
 
 from memprobe.recording.reader import Recording
 from memprobe.recording.schema import Cycles, TypeCount
-from memprobe_probes import cycles, roots
+from memprobe_probes import cycles, native, native_walker, roots
 
 HALF = 500_000
 MANY = range(20_000)
@@ -31,9 +32,11 @@ class Ring:
 @pytest.fixture(autouse=True)
 def collector_off() -> Iterator[None]:
     gc.collect()
+    gc.freeze()  # of what else is there, nothing needs to be looked at
     gc.disable()
     yield
     gc.enable()
+    gc.unfreeze()
     gc.collect()
 
 
@@ -144,9 +147,17 @@ def test_thresholds_out_of_reach_are_as_good_as_off(
 
 def test_while_the_collector_works_nothing_is_looked_for() -> None:
     gc.enable()
+    gc.unfreeze()
     tables: dict[str, Any] = {"unmeasured": []}
     cycles.complete(tables, 10**9, set())
     assert tables == {"unmeasured": []}
+
+
+def test_that_frozen_objects_cannot_be_seen_is_said() -> None:
+    gc.enable()
+    tables: dict[str, Any] = {"unmeasured": []}
+    cycles.complete(tables, 10**9, set())
+    assert "gc.freeze()" in tables["unmeasured"][0]["why"]
 
 
 def test_a_reason_stands_in_the_record() -> None:
@@ -263,3 +274,40 @@ def test_the_saved_list_is_one_holder() -> None:
     assert (one.code, [held.expr for held in one.holders]) == ("MP103", ["gc.garbage"])
     assert one.fix == "import gc; gc.set_debug(0); gc.garbage.clear(); gc.collect()"
     assert findings(recording, min_bytes=30 * MB) == []
+
+
+# --- the native walker ------------------------------------------------------------------------
+
+
+def by_walker() -> dict[str, Any]:
+    """Return what the native walker says of garbage in this process."""
+    module, reason = native_walker.load()
+    if module is None:
+        pytest.skip(f"no native walker here: {reason}")
+    found = native.Native(module).here(roots.script_roots(), roots.stop_ids(), [], 10**10)
+    cycles: dict[str, Any] = found["cycles"]
+    return cycles
+
+
+def test_the_walker_tells_apart_what_frozen_objects_keep() -> None:
+    gc.enable()
+    gc.collect()
+    frozen = Ring(Ring(np.ones(HALF)))
+    gc.freeze()
+    assert by_walker()["frozen_bytes"] < 10_000
+    del frozen
+    Ring(np.ones(2 * HALF))
+    found = by_walker()
+    assert found["frozen_bytes"] == pytest.approx(8 * HALF, rel=0.01)
+    assert found["bytes"] == pytest.approx(24 * HALF, rel=0.01)
+
+
+def test_the_walker_counts_no_array_that_somebody_else_keeps() -> None:
+    hidden = types.ModuleType("hidden")
+    sys.modules["hidden"] = hidden
+    try:
+        vars(hidden)["array"] = np.ones(HALF)
+        Ring(vars(hidden)["array"])
+        assert by_walker()["bytes"] < 100_000
+    finally:
+        del sys.modules["hidden"]
