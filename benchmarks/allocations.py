@@ -94,7 +94,9 @@ def _measured(name: str, arguments: tuple[str, ...], bare: Cost) -> Measured:
 def _page(results: Results, loads: list[float]) -> Iterable[str]:
     yield "# What knowing the place of every allocation costs"
     yield ""
-    yield "Medians of ratios to the bare program. `make allocations` writes this page."
+    rounds = len(results[NAMES[0], "run"])
+    yield f"Medians of the ratios to the bare program in {rounds} rounds. `make allocations` writes"
+    yield "this page."
     yield ""
     yield sentence(loads)
     for name in NAMES:
