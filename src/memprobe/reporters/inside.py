@@ -138,7 +138,8 @@ def words(node: Node, *, brief: bool = False) -> str:
     held = node.row.object
     kind = printable(held.type)
     kind = kind.rpartition(".")[2] if brief else kind
-    found = [kind, _columns(node.columns), _extent(node.row), *_dtype(held, brief)]
+    extent = _columns(node.columns) or _extent(node.row)
+    found = [kind, *_dtype(held, brief), extent]
     if node.shared_inside:
         found.append("(shared inside)")
     if _own_is_large(node):
