@@ -33,6 +33,10 @@ PREPARING_NS = 100_000_000  # for adapters, before a copy is made; each lets the
 LONGEST_WAIT = 25.0  # seconds; the copy itself gets less
 
 
+class Unsafe(Exception):
+    """Copies crashed or hung in a library's code: a walk in the program itself would as well."""
+
+
 class Engines:
     """The engines of one probe. ``note`` says why the last snapshot was not the walker's."""
 
@@ -45,6 +49,7 @@ class Engines:
         self._native: Native | None = None
         self._looked = False
         self._failures = 0
+        self._danger: str | None = None  # why nothing may walk in the program itself
         self._ns_per_object: float = heap.NS_PER_OBJECT
 
     def take(
@@ -53,20 +58,25 @@ class Engines:
     ) -> dict[str, Any] | None:  # fmt: skip
         """Return a snapshot's tables; None where a copy works on them: then ``job`` is set.
 
-        ``look`` lists the roots anew. Raises ``TooLong`` where neither engine may.
+        ``look`` lists the roots anew. Raises ``TooLong`` or ``Unsafe`` where neither engine may.
         """
         native = self._usable(manner, max_pause_ns, rss)
         if native is not None:
-            from .native import Incomplete, Tight
+            from .native import Hung, Incomplete, Tight
 
             for _ in range(ATTEMPTS):
                 try:
                     return self._walked(native, look, stops, asked, max_pause_ns, manner, rss)
                 except (Incomplete, OSError, MemoryError) as error:
                     self._failed(error)
+                    if isinstance(error, Hung):
+                        break
                 except (Tight, TooLong) as error:
                     self.note = f"the native walker was not used: {error}"
                     break
+        if self._danger is not None:
+            self.engine = "native"
+            raise Unsafe(self._danger)
         return self._batched(look, stops, asked, max_pause_ns)
 
     def collect(self, look: Look) -> dict[str, Any] | None:
@@ -157,11 +167,15 @@ class Engines:
         return self._native
 
     def _worked(self) -> None:
-        self.engine, self.note, self._failures = "native", None, 0
+        self.engine, self.note, self._failures, self._danger = "native", None, 0, None
 
     def _failed(self, error: Exception) -> None:
+        from .native import Crashed
+
         self._failures += 1
         self.note = f"the native walker failed: {str(error) or type(error).__name__}"
+        if isinstance(error, Crashed):
+            self._danger = self.note
 
 
 def _slices_keep_parents() -> bool:

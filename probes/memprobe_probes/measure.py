@@ -7,7 +7,7 @@ import sys
 import time
 
 from . import FORMAT, VERSION, allocation_sites, roots, user_signals
-from .engines import AT_REST, AWAITED, LATER, Engines
+from .engines import AT_REST, AWAITED, LATER, Engines, Unsafe
 from .garbage import NS_PER_BLOCK
 from .recorder import Recorder
 from .sampler import Counters, Governor
@@ -281,6 +281,8 @@ class Probe:
         except TooLong as reason:
             limit = f"{max_pause_ns / 1e6:.0f} ms"
             return {"skipped": f"{reason} (--max-pause is {limit})"}
+        except Unsafe as reason:
+            return {"skipped": f"{reason}; a walk in the program itself might do the same to it"}
         except RuntimeError:
             return {"skipped": "a container changed while it was read"}
         if tables is None:

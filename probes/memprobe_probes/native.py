@@ -12,7 +12,7 @@ import time
 
 from . import cycles, limits
 from .native_answer import Answer, Incomplete, Tight
-from .native_child import Child
+from .native_child import Child, Crashed, Hung
 from .native_kinds import BYTEARRAY, DICT, INT, LIST, SET, STR, Classes, first
 from .native_request import Request
 from .native_rows import LEAST_GROUP, Rows, still_there
@@ -112,7 +112,7 @@ class Native:
 
     def _packed(self, request: Request, copied: bool, *, collect: bool = True) -> tuple[Any, ...]:
         return request.packed(
-            most_nodes=MOST_NODES, memory=_memory(copied), milliseconds=SECONDS * 1000,
+            most_nodes=MOST_NODES, memory=_memory(copied), milliseconds=SECONDS * 800,
             least_group=LEAST_GROUP, collect=copied or cycles.may_stay(), simulate=True,
         )  # fmt: skip
 
@@ -204,4 +204,4 @@ def _all_classes() -> list[type]:
     return found
 
 
-__all__ = ["Incomplete", "Job", "Native", "Tight", "TooLong"]
+__all__ = ["Crashed", "Hung", "Incomplete", "Job", "Native", "Tight", "TooLong"]

@@ -55,6 +55,12 @@ class Answer:
     """Everything one walk found. Raises ``Incomplete`` where it did not end well."""
 
     def __init__(self, content: bytes) -> None:
+        try:
+            self._read(content)
+        except (IndexError, TypeError, ValueError):
+            raise Incomplete("its answer is cut off") from None
+
+    def _read(self, content: bytes) -> None:
         self._words = memoryview(content).cast("Q")
         self._at = 0
         if len(self._words) < 3 or self._next() != MAGIC:

@@ -17,6 +17,14 @@ _SHORTEST, _LONGEST = 0.001, 0.02  # seconds between two looks
 _ENDINGS = {71: "there is no memory for its tables", 74: "its answer could not be written"}
 
 
+class Crashed(Incomplete):
+    """What killed the copy would have killed the program: nothing may walk there in its place."""
+
+
+class Hung(Crashed):
+    """It has not come to its end in its time: a second one would not either."""
+
+
 class Child:
     """One copy at work. ``seconds`` is what it gets before the kernel ends it."""
 
@@ -38,12 +46,9 @@ class Child:
             return True
         if os.getpid() != self._owner:
             raise Incomplete("this is a fork of the process that asked")
-        try:
-            self._status = self._walker.wait(self.pid, False)
-        except ChildProcessError:
-            self._status = 0  # somebody else has waited for it: its answer may be there
-        if self._status is None and time.monotonic() > self._until:
-            self.kill()
+        if not self._has_ended() and time.monotonic() > self._until:
+            self.kill()  # it is stopped, or was given no time: its own clock has not ended it
+            self._status = SIGALRM
         return self._status is not None
 
     def wait(self, seconds: float) -> bool:
@@ -56,9 +61,16 @@ class Child:
             pause = min(2 * pause, _LONGEST)
         return True
 
+    def _has_ended(self) -> bool:
+        try:
+            self._status = self._walker.wait(self.pid, False)
+        except ChildProcessError:
+            self._status = 0  # somebody else has waited for it: its answer may be there
+        return self._status is not None
+
     def kill(self) -> None:
         """End it, and wait for that."""
-        if self._status is None:
+        if self._status is None and not self._has_ended():
             try:
                 os.kill(self.pid, SIGKILL)
                 self._status = self._walker.wait(self.pid, True)
@@ -100,10 +112,10 @@ def _explain(status: int | None) -> None:
     if os.WIFSIGNALED(status):
         ended_by = os.WTERMSIG(status)
         if ended_by == SIGALRM:
-            raise Incomplete("it took longer than it may")
+            raise Hung("it took longer than it may")
         if ended_by == SIGKILL:
             raise Incomplete("it was killed, as for lack of memory")
-        raise Incomplete(f"it crashed (signal {ended_by})")
+        raise Crashed(f"it crashed (signal {ended_by})")
     code = os.waitstatus_to_exitcode(status)
     if code:
         raise Incomplete(_ENDINGS.get(code, f"it ended with {code}"))

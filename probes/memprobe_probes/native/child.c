@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -19,6 +18,8 @@
 #define __WALL 0x40000000
 #endif
 enum { MOST_DESCRIPTORS = 65536 };
+
+enum { TICK = 200000 }; /* us */
 
 static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGALRM, SIGTRAP};
 
@@ -65,14 +66,38 @@ static void default_signals(void)
     sigprocmask(SIG_UNBLOCK, &let_in, NULL);
 }
 
+static pid_t program;
+static volatile unsigned ticks_left;
+
+/* Ends the copy with the program, or by SIGALRM when its time is over, whatever it is doing. */
+static void on_tick(int number)
+{
+    if (getppid() != program)
+        _exit(STATUS_ALONE);
+    if (--ticks_left == 0) {
+        signal(number, SIG_DFL);
+        kill(getpid(), number);
+    }
+}
+
+static void watch(unsigned seconds)
+{
+    struct sigaction ticking;
+    struct itimerval interval = {{0, TICK}, {0, TICK}};
+    memset(&ticking, 0, sizeof ticking);
+    ticking.sa_handler = on_tick;
+    ticking.sa_flags = SA_RESTART;
+    ticks_left = seconds * (1000000 / TICK) + 1;
+    sigaction(SIGALRM, &ticking, NULL);
+    setitimer(ITIMER_REAL, &interval, NULL);
+}
+
 static void settle_in(int keep, int also, unsigned seconds)
 {
     struct rlimit none = {0, 0};
-    struct itimerval limit = {{0, 0}, {(time_t)seconds, 0}};
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
     setrlimit(RLIMIT_CORE, &none);
     default_signals();
-    setitimer(ITIMER_REAL, &limit, NULL);
+    watch(seconds);
     be_the_victim();
     close_others((unsigned)keep, (unsigned)also);
 }
@@ -83,6 +108,7 @@ pid_t child_start(int keep, int also, unsigned seconds)
     sigfillset(&all);
     if (pthread_sigmask(SIG_SETMASK, &all, &before))
         return -EINVAL;
+    program = getpid();
     long pid = syscall(SYS_clone, 0L, NULL, NULL, NULL, NULL);
     int why = errno;
     if (pid == 0) {

@@ -10,7 +10,9 @@
 
 /* Returns the pid in the parent, 0 in the child, a negative errno where there is none.
    In the child every descriptor but the two is closed, nothing can interrupt, no core is dumped,
-   and the kernel ends it after `seconds` or with the thread that made it. */
+   and it ends after `seconds`, or soon after the program; not with the thread that made it, which
+   may be one of the program's many. */
+enum { STATUS_ALONE = 75 };
 pid_t child_start(int keep, int also, unsigned seconds);
 
 /* Writes everything, however often that takes. Returns 0 or -1. */

@@ -374,10 +374,18 @@ static const void *own_class(const Graph *graph, Kind *kind)
     return kind->is_cut > 0 ? kind->type : NULL;
 }
 
+/* Whether the collector leaves an object out: then nobody has ever called its traversal, which may
+   be broken. A copy can do that; looking around in the process itself must not. */
+static int is_untried(const Kind *kind, const void *object)
+{
+    return kind->features & Py_TPFLAGS_HAVE_GC && layout_word(object, -16) == 0 &&
+           !(kind->features & (Py_TPFLAGS_TUPLE_SUBCLASS | Py_TPFLAGS_DICT_SUBCLASS));
+}
+
 /* Ordinary objects: what others refer to may still be on its way. */
 static void refer_to_all(Graph *graph, const Kind *kind, const void *object)
 {
-    if (graph_traversable(kind, object))
+    if (graph_traversable(kind, object) && !(graph->per_node && is_untried(kind, object)))
         kind->traverse((PyObject *)object, graph_refer, graph);
     layout_untold(kind, object, graph_refer, graph);
 }
