@@ -175,9 +175,7 @@ def _memory(copied: bool) -> int:
         return 2 * need
     spare = bound - used
     if need > spare // (2 if copied else 1):
-        raise Tight(
-            f"its tables may take {need >> 20} MiB, and {max(0, spare) >> 20} MiB are free"
-        )
+        raise Tight(f"its tables may take {need >> 20} MiB, and {max(0, spare) >> 20} MiB are free")
     return int(min(2 * need, spare // 2))
 
 

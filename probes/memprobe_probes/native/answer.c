@@ -310,6 +310,8 @@ static void put_view(Writer *writer, uint32_t node, uint32_t base)
     uint64_t low = 0, high = 0, bytes = ANSWER_NONE;
     if (graph_kind(graph, node)->flags & KIND_ARRAY)
         bytes = arrays_extent(graph, graph_object(graph, node), &low, &high);
+    else if (graph_kind(graph, node)->type == &PyMemoryView_Type)
+        bytes = layout_memoryview(graph_object(graph, node));
     put(writer, node);
     put(writer, (uintptr_t)graph_object(graph, node));
     put(writer, base);

@@ -219,6 +219,11 @@ static uint64_t values_size(const Kind *kind, const PyObject *object, const void
     return values_bytes(values, keys);
 }
 
+uint64_t layout_memoryview(const PyObject *object)
+{
+    return layout_word(object, 40) & 1 ? 0 : layout_word(object, 72);
+}
+
 static uint64_t beside(const Kind *kind, const PyObject *object)
 {
     switch (kind->sizer) {

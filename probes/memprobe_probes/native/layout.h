@@ -45,6 +45,9 @@ uint64_t layout_size(const Kind *kind, const PyObject *object);
    the ends of a range. Returns what `visit` returned last. */
 int layout_untold(const Kind *kind, const PyObject *object, visitproc visit, void *arg);
 
+/* Returns how many bytes a memoryview shows; 0 once it is released. */
+uint64_t layout_memoryview(const PyObject *object);
+
 /* Memory an object has beside its own block: tells each through `tell`. Returns the bytes whose
    place is not known here. */
 typedef void (*layout_tell)(void *arg, const void *start, size_t bytes);
