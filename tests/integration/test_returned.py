@@ -134,6 +134,31 @@ def test_odd_addresses_are_not_followed() -> None:
     assert (done.returncode, done.stdout) == (0, "alive\n"), done.stderr
 
 
+def test_small_blocks_of_another_allocator_leave_together() -> None:
+    program = (
+        "import array, ctypes, importlib.util, mmap, sys\n"
+        "spec = importlib.util.spec_from_file_location('walker', sys.argv[1])\n"
+        "walker = importlib.util.module_from_spec(spec)\n"
+        "spec.loader.exec_module(walker)\n"
+        "pool = mmap.mmap(-1, 4000 * 3584, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)\n"
+        "pool.write(b'x' * len(pool))\n"
+        "start = ctypes.addressof(ctypes.c_char.from_buffer(pool))\n"
+        "blocks = [(start + 3584 * number, 3208) for number in range(4000)]\n"
+        "def of(blocks):\n"
+        "    words = array.array('Q', (word for block in blocks for word in block))\n"
+        "    return walker._returned(b'', words.tobytes())\n"
+        "print([*of(blocks), *of(blocks[::2])])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(BUILT)], capture_output=True, text=True, timeout=120
+    )
+    every, _, every_second, _ = _numbers(done.stdout)
+    assert every == pytest.approx(
+        4000 * 3584, abs=8192
+    )  # not only where whole pages were asked for
+    assert every_second == 0
+
+
 def test_a_block_that_is_told_twice_is_freed_once() -> None:
     program = (
         "import array, importlib.util, sys\n"
