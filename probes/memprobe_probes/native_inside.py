@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
     from .native_answer import Inner
 
-NAMING_NS = 150_000_000  # of CPU time for the names of one holder; the rest is told by types
+    NameOf = Callable[[int, Any], str]  # of an object, by its place among the others
+
+NAMING_NS = 150_000_000  # of CPU time for the names of all holders; the rest is told by types
 SLICE = 50_000  # elements between two looks at the clock
 MOST_COLUMNS = 100  # of one block of a frame that are told by number
 # Dicts and frames through which an object refers to its attributes or locals.
@@ -39,14 +41,17 @@ _TOLD_BY_C = {"pandas.BlockManager": ("blocks", "axes"), "pandas.Block": ("value
 
 
 class Inside:
-    """The rows of one holder. ``root``: its object, None where it is not there any more."""
+    """The rows of one holder. ``root``: its object, None where it is not there any more.
+
+    ``until``: ns of this thread's CPU time at which names are given up.
+    """
 
     def __init__(
-        self, rows: list[Inner], root: Any, class_at: Callable[[int], type | None]
+        self, rows: list[Inner], root: Any, class_at: Callable[[int], type | None], until: int
     ) -> None:
         self._rows = rows
         self._class_at = class_at
-        self._until = time.thread_time_ns() + NAMING_NS
+        self._until = until
         self._live: dict[int, Any] = {0: root}
         self._steps: dict[int, list[dict[str, str]]] = {0: []}
         self._names = {0: ""}  # of the last edge that leads to a row
@@ -148,47 +153,62 @@ class Inside:
         if obj is None or not wanted:
             return found
         try:
-            for candidates in _candidates(obj):
-                while len(found) < len(wanted) and time.thread_time_ns() < self._until:
-                    part = list(itertools.islice(candidates, SLICE))
-                    for child, name in part:
-                        if id(child) in wanted and id(child) not in found:
-                            found[id(child)] = child, name or _edge(obj, child)
-                    if len(part) < SLICE:
-                        break
+            for candidates, name_of in _candidates(obj):
+                self._look_through(candidates, name_of, wanted, found)
         except RuntimeError:  # the program changed it meanwhile
             pass
         return found
 
+    def _look_through(
+        self, candidates: Iterator[Any], name_of: NameOf, wanted: set[int],
+        found: dict[int, tuple[Any, str]],
+    ) -> None:  # fmt: skip
+        """Add those of ``candidates`` that are ``wanted``; millions of others pass in C code."""
+        for begin in itertools.count(0, SLICE):
+            if len(found) == len(wanted) or time.thread_time_ns() > self._until:
+                return
+            part = list(itertools.islice(candidates, SLICE))
+            hits = map(wanted.__contains__, map(id, part))
+            for at in itertools.compress(itertools.count(), hits):
+                child = part[at]
+                if id(child) not in found:
+                    found[id(child)] = child, name_of(begin + at, child)
+            if len(part) < SLICE:
+                return
 
-def _candidates(obj: Any) -> Iterator[Iterator[tuple[Any, str]]]:
-    """Yield what an object refers to, with the name of the step where it is known already."""
+
+def _candidates(obj: Any) -> Iterator[tuple[Iterator[Any], NameOf]]:
+    """Yield what an object refers to, and what tells the name of the step to one of them."""
     ancestry = sizes.mro(type(obj))
     for kind in _NUMBERED:
         if kind in ancestry:
-            yield ((one, f"[{at}]") for at, one in enumerate(kind.__iter__(obj)))
+            yield kind.__iter__(obj), _numbered
     if dict in ancestry:
-        yield ((one, "[key]") for one in dict.values(obj))
-        yield ((one, "[key]") for one in dict.keys(obj))
+        yield iter(dict.values(obj)), lambda at, one: "[key]"
+        yield iter(dict.keys(obj)), lambda at, one: "[key]"
     for kind in (set, frozenset):
         if kind in ancestry:
-            yield ((one, "[*]") for one in kind.__iter__(obj))
+            yield kind.__iter__(obj), lambda at, one: "[*]"
     if type(obj) not in _PLAIN:
         yield from _attributes(obj)
     arrays = numpy_arrays.arrays()
     if arrays is not None and arrays.array in ancestry:
-        yield ((one, ".base") for one in (arrays.base(obj),))
+        yield iter((arrays.base(obj),)), lambda at, one: ".base"
         if arrays.owns_objects(obj) and arrays.dtype(obj).kind == "O":
-            yield ((one, f"[{at}]") for at, one in enumerate(arrays.flat(obj)))
+            yield iter(arrays.flat(obj)), _numbered
 
 
-def _attributes(obj: Any) -> Iterator[Iterator[tuple[Any, str]]]:
+def _numbered(at: int, _: Any) -> str:
+    return f"[{at}]"
+
+
+def _attributes(obj: Any) -> Iterator[tuple[Iterator[Any], NameOf]]:
     referents = gc.get_referents(obj)
-    yield ((one, "") for one in referents)
+    yield iter(referents), lambda at, one: _edge(obj, one)
     # To ask for an attribute's name may have made a dict of what lay in the object itself.
     if any(type(one) is dict for one in referents):
         names = sizes.instance_dict(obj) or {}
-        yield ((one, f".{name}") for name, one in dict.items(names) if type(name) is str)
+        yield iter(dict.values(names)), lambda at, one: f".{key_of(names, one)}"
 
 
 def _edge(above: Any, below: Any) -> str:
@@ -198,7 +218,8 @@ def _edge(above: Any, below: Any) -> str:
             told = type(descriptor) is types.GetSetDescriptorType
             if told and descriptor.__get__(above) is below:
                 return f".{name}"
-    return edge_name(above, below)
+    name = edge_name(above, below)
+    return "__dict__" if name == ".__dict__" else name  # types.SimpleNamespace, functools.partial
 
 
 def _by_type(above: type | None, within: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gc
+import time
 
 from . import sizes
 from .describe import describe
-from .native_inside import Inside
+from .native_inside import NAMING_NS, Inside
 from .native_paths import path_of
 from .native_pinned import pinned_by_group
 from .texts import strings
@@ -74,10 +75,11 @@ class Rows:
 
     def _tell_inside(self) -> None:
         """Note with the roots that were asked for what is inside of them."""
+        until = time.thread_time_ns() + NAMING_NS
         for number, rows in self.answer.inside:
             root = self.live[number] if number < len(self.live) else None
             if rows:
-                told = Inside(rows, root, self.request.classes.named).told()
+                told = Inside(rows, root, self.request.classes.named, until).told()
                 self.roots[number].facts["inside"] = told
 
     def _name(self, address: int) -> str:

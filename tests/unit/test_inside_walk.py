@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import collections
+import functools
 import json
 import random
 import sys
+import types
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from memprobe_probes import native_walker, roots
+from memprobe_probes import native_rows, native_walker, roots
 from memprobe_probes.native import Native
 from memprobe_probes.roots import Root
 
@@ -121,6 +124,67 @@ def test_keys_of_a_dict_are_never_told() -> None:
     assert sorted((row["type"], row["count"]) for row in sums) == [
         ("float", 10_000), ("float", 20_000), ("float", 30_000)
     ]  # fmt: skip
+
+
+def generator() -> Any:
+    local = bytes(MB)
+    yield
+    yield local
+
+
+class Keyed(dict[str, Any]):
+    """A dict whose items are its attributes: keys all the same."""
+
+    def __init__(self, **items: Any) -> None:
+        super().__init__(items)
+        self.__dict__ = self
+
+
+def kinds() -> dict[str, tuple[Any, list[str]]]:
+    """Return name → object that keeps 1 MB, and the steps that lead there."""
+    half = bytes(MB)
+    sized = Slots()
+    sized.left = bytes(MB)  # type: ignore[attr-defined]
+    waits = generator()
+    next(waits)
+    numbers = np.empty(3, dtype=object)
+    numbers[1] = bytes(MB)
+    return {
+        "slots": (sized, [".left"]),
+        "deque": (collections.deque([1, bytes(MB)]), ["[1]"]),
+        "set": ({bytes(MB)}, ["[*]"]),
+        "namespace": (types.SimpleNamespace(attribute=bytes(MB)), [".attribute"]),
+        "partial": (functools.partial(print, bytes(MB)), [".args", "[0]"]),
+        "closure": ((lambda: half), ["closure", "[0]", "cell_contents"]),
+        "generator": (waits, ["local"]),
+        "key": ({(bytes(MB),): 1}, ["[key]", "[0]"]),
+        "keyed": (Keyed(secret=bytes(MB)), ["[key]"]),
+        "objects": (numbers, ["[1]"]),
+    }
+
+
+@pytest.mark.parametrize("kind", list(kinds()))
+def test_steps_are_named_as_one_would_type_them(kind: str) -> None:
+    names = {kind: kinds()[kind][0]}
+    rows = inside(names, kind)
+    told = [step["edge"] for row in rows for step in row["path"]]
+    assert told == kinds()[kind][1]
+    assert kept(rows[0]) == 1.0
+
+
+def test_in_a_big_container_those_that_matter_are_found_again() -> None:
+    many: list[Any] = [None] * 700_000
+    many[650_000] = bytes(MB)
+    (edge,) = edges(inside({"many": many}, "many"))
+    assert edge == "[650000]"
+
+
+def test_where_there_is_no_time_left_types_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native_rows, "NAMING_NS", 0)
+    rows = inside({"store": store()}, "store")
+    assert {kept(row) for row in edges(rows).values()} <= {40.0, 20.0, 5.0}
+    assert {step["edge"] for row in rows for step in row["path"]} == {"·", "[*]", "data"}
+    assert "shape" not in json.dumps(rows)
 
 
 def test_what_two_parts_share_belongs_to_the_object_around_them() -> None:

@@ -87,7 +87,7 @@ def _all_told(evidence: Evidence) -> list[HolderRow]:
         if holder.inside and holder.object not in seen:
             seen.add(holder.object)
             rows.append(_row(evidence, telling, holder.expr, last=telling is snapshots[-1]))
-    return rows
+    return sorted(rows, key=lambda row: -row.inside.bytes if row.inside else 0)
 
 
 def _telling(snapshots: list[Snapshot], name: str) -> Snapshot | None:
