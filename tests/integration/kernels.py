@@ -41,6 +41,8 @@ class Kernel:
 
     def start_cell(self, code: str, **options: Any) -> str:
         """Send a cell and return its message id without waiting."""
+        # Else a kernel that is slow to notice answers the next request with "aborted".
+        options.setdefault("stop_on_error", False)
         return str(self.client.execute(code, **options))
 
     def finish(self, message: str) -> dict[str, Any]:
