@@ -97,6 +97,11 @@ class Classes:
         known = self._known.get(address)
         return None if known is None else known[0]()
 
+    def opaque(self) -> list[type]:
+        """Return the classes whose objects adapters are asked about."""
+        found = [remembered() for remembered, decided in self._known.values() if decided & OPAQUE]
+        return [cls for cls in found if cls is not None]
+
     def _decide(self, cls: type) -> int:
         if _of_users(cls):
             self._users.add(id(cls))

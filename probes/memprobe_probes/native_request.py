@@ -27,9 +27,12 @@ if TYPE_CHECKING:
 
 SCOUTED = 200_000  # objects, of all roots together
 PER_OBJECT = 2_000  # references followed of one object while scouting
+SCOUTED_DEEPER = 1_000_000  # where that is not all; 30 ms
 ROUNDS = 4  # of scouting: classes that were met are decided about, then more is seen
 NOWHERE = 1 << 62  # from here on addresses stand for memory whose place is not known
 MOST_SHARES = 20_000
+# Libraries whose objects share memory behind Python's back, by the begin of their types' names.
+_SHARING = {"pyarrow": "pyarrow", "torch": "torch", "PyDataFrame": "polars", "PySeries": "polars"}
 MOST_OPENED = 4
 
 
@@ -53,6 +56,7 @@ class Request:
         self._arrays = array_layout()
         self._nowhere = NOWHERE
         self._asked_for: list[tuple[int, str]] = []
+        self._whole = False  # whether all opaque objects were found
 
     def packed(
         self, *, most_nodes: int, memory: int, milliseconds: int, least_group: int = 1,
@@ -74,10 +78,15 @@ class Request:
             packed = self.packed(
                 most_nodes=SCOUTED, memory=memory, milliseconds=0, per_node=PER_OBJECT
             )
-            classes, found, _, _ = self.walker.scout(packed)
+            classes, found, _, self._whole = self.walker.scout(packed)
             if not self.classes.learn(classes):
                 break
-        classes = None
+        if not self._whole and self.classes.opaque():
+            packed = self.packed(most_nodes=SCOUTED_DEEPER, memory=memory, milliseconds=0)
+            classes, deeper, _, self._whole = self.walker.scout(packed)
+            self.classes.learn(classes)
+            found = list({id(obj): obj for obj in (*found, *deeper)}.values())
+        classes, deeper = None, []
         self.opaque, found = found, []
         self._ask_adapters()
 
@@ -119,16 +128,35 @@ class Request:
     def _ask_adapters(self) -> None:
         """Fill ``parts``; what there was no time for is left to be counted as missed."""
         rows = []
+        sharing: dict[str, dict[int, int]] = {}  # library → address → bytes
         try:
             for number, obj in enumerate(self.opaque):
                 if not number & 15:
                     self.walk.in_time()
-                rows.append(self._row(obj))
+                row = self._row(obj)
+                rows.append(row)
+                buffers = row[4 + row[2] :]
+                known = sharing.setdefault(_library(type(obj)), {})
+                known.update(zip(buffers[::2], buffers[1::2]))
         except TooLong:
-            pass
+            self._whole = False
         obj = None
+        if not self._whole:
+            rows += self._likely(sharing)
         for row in sorted(rows):
             self.parts.extend(row)
+
+    def _likely(self, sharing: dict[str, dict[int, int]]) -> list[list[int]]:
+        """Return for each class what its objects keep that nobody asks: whatever is known of it.
+
+        Arrow and polars share buffers where no reference of Python's shows it.
+        """
+        rows = []
+        for cls in self.classes.opaque():
+            pairs = [word for pair in sharing.get(_library(cls), {}).items() for word in pair]
+            if _library(cls) and pairs:
+                rows.append([id(cls), 0, 0, len(pairs) // 2, *pairs])
+        return rows
 
     def _row(self, obj: Any) -> list[int]:
         if sizes.type_name(type(obj)) == "mmap.mmap":
@@ -159,6 +187,11 @@ class Request:
             whole = sum(memory.values())
             for address in memory:
                 self.shares.setdefault(address, {})[place] = nbytes / whole
+
+
+def _library(cls: type) -> str:
+    """Return the library whose objects share memory with such objects, or nothing."""
+    return _SHARING.get(sizes.type_name(cls).partition(".")[0], "")
 
 
 def _cuts() -> Words:

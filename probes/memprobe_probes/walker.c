@@ -200,7 +200,9 @@ static void walk_roots(Walk *walk)
         if (node != NO_NODE)
             graph_met(graph, node);
     }
+    graph->named = 1;
     graph_expand(graph);
+    graph->named = 0;
     for (size_t at = 0; at < walk->held.used; at++) {
         uint32_t node = graph_find(graph, ((const void **)walk->held.rows)[at]);
         if (node != NO_NODE)

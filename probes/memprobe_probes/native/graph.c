@@ -32,7 +32,7 @@ int graph_open(Graph *graph, Kinds *kinds)
         table_open(&graph->starts, 8, FIRST_NODES) || table_open(&graph->edges, 4, FIRST_NODES) ||
         table_open(&graph->buffers, sizeof(Buffer), 512) || table_open(&graph->places, 4, 2048) ||
         table_open(&graph->missed, 8, 1024) || table_open(&graph->classes, 8, 512) ||
-        table_open(&graph->opaque, 4, 1024))
+        table_open(&graph->opaque, 4, 1024) || table_open(&graph->first_missed, 4, 1024))
         return -1;
     graph->starts.used = 1;
     return 0;
@@ -43,7 +43,7 @@ void graph_close(Graph *graph)
     Table *tables[] = {&graph->objects, &graph->kind_of, &graph->sizes,   &graph->parents,
                        &graph->unmet,   &graph->starts,  &graph->edges,   &graph->buffers,
                        &graph->places,  &graph->missed,  &graph->classes, &graph->opaque,
-                       &graph->parts,   &graph->cuts};
+                       &graph->parts,   &graph->cuts,    &graph->first_missed};
     for (size_t at = 0; at < sizeof tables / sizeof *tables; at++)
         table_close(tables[at]);
     shadow_close(&graph->shadow);
@@ -325,12 +325,33 @@ static void note_opaque(Graph *graph, uint32_t node, const Parts *parts)
         ((uint64_t *)graph->missed.rows)[number]++;
 }
 
+/* Nobody asked what it keeps, so it may keep all that was told of its class: memory that one of
+   them was told to keep is then not promised to that one alone. Beyond the first, by way of it. */
+static void refer_to_likely(Graph *graph, uint32_t node)
+{
+    uint32_t number = ((uint32_t *)graph->kind_of.rows)[node];
+    const Parts *likely = graph->named ? parts_of(graph, graph_kind(graph, node)->type) : NULL;
+    if (likely == NULL || (number >= graph->first_missed.room &&
+                           table_grow(&graph->first_missed, (size_t)number + 1)))
+        return;
+    uint32_t *first = (uint32_t *)graph->first_missed.rows + number;
+    if (*first) {
+        graph_link(graph, *first - 1);
+        return;
+    }
+    *first = node + 1;
+    for (uint64_t at = 0; at < likely->buffer_count; at++)
+        graph_buffer(graph, likely->buffers[2 * at], likely->buffers[2 * at + 1], NO_NODE, 1);
+}
+
 static void refer_to_parts(Graph *graph, uint32_t node)
 {
     const Parts *parts = parts_of(graph, graph_object(graph, node));
     note_opaque(graph, node, parts);
-    if (parts == NULL)
+    if (parts == NULL) {
+        refer_to_likely(graph, node);
         return;
+    }
     if (parts->size)
         *graph_size(graph, node) = (parts->size + 15) & ~UINT64_C(15);
     for (uint64_t at = 0; at < parts->child_count; at++)

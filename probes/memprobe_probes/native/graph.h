@@ -55,6 +55,8 @@ typedef struct {
     Table buffers;   /* Buffer */
     Table places;    /* of buffers: uint32_t number + 1, open addressing */
     Table missed;    /* uint64_t per kind: opaque objects nobody was asked about */
+    Table first_missed; /* uint32_t per kind: node + 1 of the first of them */
+    int named;          /* what is walked now belongs to the roots */
     Table classes;   /* PyTypeObject *: classes met as objects that Python was not asked about */
     Table opaque;    /* uint32_t: opaque nodes */
     Table parts;     /* Parts, sorted by object */
