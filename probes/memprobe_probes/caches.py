@@ -21,7 +21,7 @@ _MOST_KEYS = 2000
 
 def unwrapped(held: Any) -> Any:
     """Return the function behind a static method, class method, property or ``wraps``."""
-    if type(held) in (staticmethod, classmethod):
+    if type(held) is staticmethod or type(held) is classmethod:
         held = held.__func__
     elif type(held) is property:
         held = held.fget

@@ -90,7 +90,7 @@ def is_users(callback: Any) -> bool:
             return True
         callback = callback.func
     kind = type(callback)
-    if kind in _BUILT_IN:
+    if sizes.is_one(kind, _BUILT_IN):
         return _is_data(callback.__self__)
     if kind is types.MethodType and _is_data(callback.__self__):
         return True
@@ -107,7 +107,7 @@ def name_of(callback: Any) -> str:
     kind = type(callback)
     if kind is types.MethodType:
         callback, kind = callback.__func__, type(callback.__func__)
-    if kind is types.FunctionType or kind in _BUILT_IN:
+    if kind is types.FunctionType or sizes.is_one(kind, _BUILT_IN):
         name = callback.__qualname__
         return name[:_LONGEST_NAME] if type(name) is str else "?"
     return sizes.type_name(kind)

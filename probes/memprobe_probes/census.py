@@ -35,9 +35,12 @@ _LENGTHS: dict[type, Length] = {
     deque: lambda queue: 0 if _bound(queue) is not None else deque.__len__(queue),
     bytearray: bytearray.__len__,
 }
-_PLAIN = (
-    int, float, complex, bool, str, bytes, tuple, frozenset, type(None), range, types.ModuleType,
-    types.FunctionType, types.BuiltinFunctionType, types.MethodType,
+_BY_ID = {id(cls): length for cls, length in _LENGTHS.items()}
+_PLAIN = dict.fromkeys(
+    sizes.ids(
+        int, float, complex, bool, str, bytes, tuple, frozenset, type(None), range,
+        types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType,
+    )
 )  # fmt: skip
 _INSTANCE, _CLASS = "instance", "class"
 
@@ -134,12 +137,13 @@ class _Count:
         self.found = found
         self.modules = modules  # names of the modules whose classes are the user's
         self.space: Any = None  # name of the module whose names are counted
-        self.kinds: dict[type, Length | str | None] = {**dict.fromkeys(_PLAIN), **_LENGTHS}
+        self.kinds: dict[int, Length | str | None] = {**_PLAIN, **_BY_ID}
+        self._classes: list[type] = []  # live as long as their ids are keys
 
     def named(self, prefix: str, name: str, value: Any, depth: int = 0) -> None:
         """Count ``value``, and the containers one level inside it."""
         cls = type(value)
-        kind = self.kinds[cls] if cls in self.kinds else self._learn(cls)
+        kind = self.kinds[id(cls)] if id(cls) in self.kinds else self._learn(cls)
         if kind is None:
             return
         if kind is _INSTANCE:
@@ -155,7 +159,8 @@ class _Count:
                 self._values(prefix + name, value)
 
     def _learn(self, cls: type) -> Length | str | None:
-        kind = self.kinds[cls] = self._kind(cls)
+        self._classes.append(cls)
+        kind = self.kinds[id(cls)] = self._kind(cls)
         return kind
 
     def _kind(self, cls: type) -> Length | str | None:
@@ -189,7 +194,7 @@ class _Count:
         """Count the items of a dict's values together: a key is nobody's business."""
         total, met = 0, False
         for held in list(dict.values(value)):
-            length = _LENGTHS.get(type(held))
+            length = _BY_ID.get(id(type(held)))
             if length is not None:
                 total, met = total + length(held), True
         if met:

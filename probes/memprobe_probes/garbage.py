@@ -13,6 +13,7 @@ import gc
 import sys
 import types
 
+from . import sizes
 from .sampling import OWN_REFERENCES
 from .walk import TooLong, Walk
 
@@ -24,7 +25,7 @@ WORTH = 1 << 20  # bytes at stake below which the question is not asked
 MOST_SUSPECTS = 64
 MOST_ROUNDS = 8
 NS_PER_BLOCK = 8  # of one pass of the collector over the whole heap, per allocated block
-_TRIVIAL = (types.FunctionType, types.MethodType)
+_TRIVIAL = sizes.ids(types.FunctionType, types.MethodType)
 
 
 def adopt_garbage(walk: Walk, stakes: list[bool]) -> bool:
@@ -62,7 +63,7 @@ def _suspects(walk: Walk, stakes: list[bool]) -> list[int]:
     found = []
     for node in unmet(walk):
         obj = walk.objects[node]
-        if not stakes[node] or type(obj) in _TRIVIAL or walk.kind(type(obj)).leaf:
+        if not stakes[node] or id(type(obj)) in _TRIVIAL or walk.kind(type(obj)).leaf:
             continue
         if _reaches_much(walk, node):
             found.append(node)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 MOST = 200_000  # elements looked at
 LEAST = 16 * 1024  # bytes of an element from which on it can be one
 _FAR = 2.0  # times the largest sampled element
-_MEASURES: dict[type, Callable[[Any], int]] = {
-    cls: cls.__sizeof__ for cls in (str, bytes, bytearray, list, tuple, dict, set)
+_MEASURES: dict[int, Callable[[Any], int]] = {
+    id(cls): cls.__sizeof__ for cls in (str, bytes, bytearray, list, tuple, dict, set)
 }
 
 
@@ -31,9 +31,9 @@ def excess(obj: Any, length: int, sampled: list[Any]) -> tuple[float, float]:
 
     ``sampled`` are elements of ``obj``. Where their types differ nothing is looked at.
     """
-    kinds = set(map(type, sampled))
-    gaps = type(None) in kinds
-    kinds.discard(type(None))
+    kinds = set(map(id, map(type, sampled)))
+    gaps = id(type(None)) in kinds
+    kinds.discard(id(type(None)))
     measure = _MEASURES.get(kinds.pop()) if len(kinds) == 1 else None
     if measure is None:
         return 0.0, 0.0

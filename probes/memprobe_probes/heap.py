@@ -231,12 +231,12 @@ def _holder_rows(
 
 def _type_rows(walk: Walk, most: int = 30) -> list[dict[str, Any]]:
     totals: dict[str, list[float]] = {}
-    names: dict[type, str] = {}
+    names: dict[int, str] = {}
     for obj, size in zip(walk.objects, walk.sizes):
         cls = type(obj)
-        name = "native buffer" if obj is None else names.get(cls)
+        name = "native buffer" if obj is None else names.get(id(cls))
         if name is None:
-            name = names[cls] = sizes.type_name(cls)
+            name = names[id(cls)] = sizes.type_name(cls)
         row = totals.setdefault(name, [0, 0])
         row[0] += 1
         row[1] += size

@@ -374,7 +374,7 @@ def _class_parts(cls: type, namespace: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _unwrapped(value: Any) -> Any:
-    if type(value) in (staticmethod, classmethod):
+    if type(value) is staticmethod or type(value) is classmethod:
         return value.__func__
     return value.fget if type(value) is property else value
 

@@ -189,7 +189,7 @@ def _candidates(obj: Any) -> Iterator[tuple[Iterator[Any], NameOf]]:
     for kind in (set, frozenset):
         if kind in ancestry:
             yield kind.__iter__(obj), lambda at, one: "[*]"
-    if type(obj) not in _PLAIN:
+    if not sizes.is_one(type(obj), _PLAIN):
         yield from _attributes(obj)
     arrays = numpy_arrays.arrays()
     if arrays is not None and arrays.array in ancestry:

@@ -46,7 +46,8 @@ _FIRST = (
 )  # fmt: skip
 _KNOWN_BASES = frozenset({"bytes", "bytearray", "memoryview", "mmap.mmap", "array.array"})
 _SIZERS = {
-    int: INT, str: STR, list: LIST, dict: DICT, set: SET, frozenset: SET, bytearray: BYTEARRAY,
+    id(int): INT, id(str): STR, id(list): LIST, id(dict): DICT, id(set): SET, id(frozenset): SET,
+    id(bytearray): BYTEARRAY,
 }  # fmt: skip
 _SIZERS_BY_NAME = {
     "collections.deque": DEQUE, "collections.OrderedDict": ORDERED, "array.array": ARRAYS,
@@ -126,9 +127,9 @@ class Classes:
 
     def _sizer(self, cls: type) -> int:
         for base in sizes.mro(cls):
-            found = _SIZERS.get(base) or _SIZERS_BY_NAME.get(_full_name(base), PLAIN)
+            found = _SIZERS.get(id(base)) or _SIZERS_BY_NAME.get(_full_name(base), PLAIN)
             if found or "__sizeof__" in sizes.class_namespace(base):
-                by_length = base in (object, bytes, type)
+                by_length = sizes.is_one(base, (object, bytes, type))
                 return PLAIN if by_length else FIRM if found in self.mistaken else found or FIRM
         return FIRM
 
@@ -159,7 +160,7 @@ def _of_users(cls: type) -> bool:
 def _role(cls: type, name: str, is_view: bool, kind: Kind) -> int:
     ancestry = sizes.mro(cls)
     flags = VIEW * is_view | KNOWN_BASE * (name in _KNOWN_BASES) | BYTES * (cls is bytes)
-    flags |= TRIVIAL * (cls in (types.FunctionType, types.MethodType))
+    flags |= TRIVIAL * sizes.is_one(cls, (types.FunctionType, types.MethodType))
     if any(stop in ancestry for stop in _CUT_BELOW) or tasks.is_loop(cls):
         flags |= STOP_BELOW
     if kind.may_wake:

@@ -13,9 +13,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_VIA = {types.TracebackType: "traceback", types.FrameType: "frame", types.CellType: "closure",
-        types.GeneratorType: "suspended-frame", types.CoroutineType: "suspended-frame",
-        types.AsyncGeneratorType: "suspended-frame"}  # fmt: skip
+_VIA = {
+    id(types.TracebackType): "traceback",
+    id(types.FrameType): "frame",
+    id(types.CellType): "closure",
+    id(types.GeneratorType): "suspended-frame",
+    id(types.CoroutineType): "suspended-frame",
+    id(types.AsyncGeneratorType): "suspended-frame",
+}
 _OWN_FRAME = "gi_frame"
 
 
@@ -35,7 +40,7 @@ def kinds_on_the_way(objects: list[Any]) -> list[str]:
     if any(_raised_for(above, below) for above, below in itertools.pairwise(objects)):
         via.append("traceback")
     for one in objects:
-        kind = _VIA.get(type(one))
+        kind = _VIA.get(id(type(one)))
         if kind and kind not in via:
             via.append(kind)
     return via
@@ -76,7 +81,7 @@ def _raised_for(above: Any, below: Any) -> bool:
     if below is None or BaseException not in sizes.mro(type(above)):
         return False
     slots = vars(BaseException)
-    own = (slots[name].__get__(above) for name in _BUILT_IN_EDGES[BaseException])
+    own = (slots[name].__get__(above) for name in _BUILT_IN_EDGES[id(BaseException)])
     stored = below is sizes.instance_dict(above) or any(below is one for one in own)
     return slots["__traceback__"].__get__(above) is not None and not stored
 
@@ -86,7 +91,7 @@ def edge_name(above: Any, below: Any) -> str:
     if below is None:
         return "data"
     cls = type(above)
-    if cls in (list, tuple):
+    if cls is list or cls is tuple:
         position = next((i for i, one in enumerate(above) if one is below), None)
         return "[*]" if position is None else f"[{position}]"
     if cls is types.FrameType:
@@ -138,7 +143,7 @@ def _attribute_name(above: Any, below: Any, unknown: str = "·") -> str:
     if slot:
         return "." + slot
     for owner in sizes.mro(type(above)):
-        for name in _BUILT_IN_EDGES.get(owner, ()):
+        for name in _BUILT_IN_EDGES.get(id(owner), ()):
             if vars(owner)[name].__get__(above) is below:
                 return "." + name
     return unknown
@@ -150,8 +155,8 @@ def _is_base(above: Any, below: Any) -> bool:
     return array in sizes.mro(type(above)) and vars(array)["base"].__get__(above) is below
 
 
-_BUILT_IN_EDGES: dict[type, tuple[str, ...]] = {
-    BaseException: ("__traceback__", "__cause__", "__context__", "args"),
-    types.TracebackType: ("tb_next", "tb_frame"),
-    types.MethodType: ("__self__", "__func__"),
+_BUILT_IN_EDGES: dict[int, tuple[str, ...]] = {
+    id(BaseException): ("__traceback__", "__cause__", "__context__", "args"),
+    id(types.TracebackType): ("tb_next", "tb_frame"),
+    id(types.MethodType): ("__self__", "__func__"),
 }

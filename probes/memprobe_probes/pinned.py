@@ -88,7 +88,7 @@ def _views(walk: Walk, hidden: set[int]) -> dict[int, list[int]]:
         if walk.kind(type(obj)).is_array and arrays is not None:
             held = arrays.base(obj)
             base = -1 if held is None else walk.index.get(id(held), -1)
-        elif type(obj) in (memoryview, python_buffers.MANAGED_BUFFER):
+        elif sizes.is_one(type(obj), (memoryview, python_buffers.MANAGED_BUFFER)):
             base = next(iter(walk.edges[node]), -1)
         if base >= 0:
             views.setdefault(base, []).append(node)
@@ -136,8 +136,8 @@ def _managers(walk: Walk) -> list[int]:
     if type(version) is not str or not version.startswith("1.5"):
         return []
     name = "pandas.core.internals.managers"
-    wanted = {cls for cls in walk.kinds() if sizes.module_of(cls) == name}
-    return [node for node, obj in enumerate(walk.objects) if type(obj) in wanted]
+    wanted = {id(cls) for cls in walk.kinds() if sizes.module_of(cls) == name}
+    return [node for node, obj in enumerate(walk.objects) if id(type(obj)) in wanted]
 
 
 def _references(walk: Walk, node: int) -> int:

@@ -318,14 +318,14 @@ def _defined_in(cls: type, names: dict[str, Any]) -> bool:
     return sizes.module_of(cls) == names.get("__name__")
 
 
-_BEHAVIOUR = frozenset(
-    {types.FunctionType, property, staticmethod, classmethod, types.GetSetDescriptorType,
-     types.MemberDescriptorType, types.BuiltinFunctionType}
+_BEHAVIOUR = sizes.ids(
+    types.FunctionType, property, staticmethod, classmethod, types.GetSetDescriptorType,
+    types.MemberDescriptorType, types.BuiltinFunctionType,
 )  # fmt: skip
 
 
 def _is_behaviour(held: Any) -> bool:
-    return type(held) in _BEHAVIOUR
+    return id(type(held)) in _BEHAVIOUR
 
 
 def _figures() -> Iterator[Root]:

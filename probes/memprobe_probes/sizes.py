@@ -13,7 +13,7 @@ from types import MemberDescriptorType, MethodDescriptorType, WrapperDescriptorT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
 _HAVE_GC = 1 << 14  # Py_TPFLAGS_HAVE_GC
@@ -30,9 +30,35 @@ _OF_MANY = (dict, list, set, frozenset, tuple)
 _SAFE = (MethodDescriptorType, WrapperDescriptorType)
 
 
+class _ByIdentity(tuple[type, ...]):
+    """Classes of which each is found by identity: their metaclass has an ``__eq__`` of its own."""
+
+    __slots__ = ()
+
+    def __contains__(self, wanted: object) -> bool:
+        return any(one is wanted for one in self)
+
+
 def mro(cls: type) -> tuple[type, ...]:
-    """Return the method resolution order, whatever the metaclass says."""
-    return _mro(cls)  # type: ignore[no-any-return]
+    """Return the method resolution order, whatever the metaclass says.
+
+    ``in`` compares by identity: it must not call the user's code.
+    """
+    found: tuple[type, ...] = _mro(cls)
+    kind = type(cls)
+    if kind is type or not any("__eq__" in _vars(one) for one in _mro(kind) if one is not object):
+        return found
+    return _ByIdentity(found)
+
+
+def is_one(cls: type, classes: Iterable[type]) -> bool:
+    """Whether ``cls`` is among ``classes``, by identity."""
+    return any(cls is one for one in classes)
+
+
+def ids(*classes: type) -> frozenset[int]:
+    """Return the ids of classes that are never freed: to be looked up without hashing a class."""
+    return frozenset(map(id, classes))
 
 
 def class_namespace(cls: type) -> Any:
@@ -77,7 +103,7 @@ def shallow_sizer(cls: type) -> Callable[[Any], int]:
             return _plain_sizer(cls)  # its buffer is an object that the walk meets
         method = _vars(base).get("__sizeof__")
         if method is not None:
-            own = type(method) in _SAFE and base is not object
+            own = is_one(type(method), _SAFE) and base is not object
             return sys.getsizeof if own else _plain_sizer(cls)
     return _plain_sizer(cls)
 
@@ -127,7 +153,7 @@ def instance_dict(obj: Any) -> dict[str, Any] | None:
 
 def _may_have_dict(obj: Any) -> bool:
     """Whether there is a dict already: to ask for it would make one, and the user's object grow."""
-    if any(base in _OF_MANY for base in mro(type(obj))):
+    if any(one in mro(type(obj)) for one in _OF_MANY):
         return type(obj) is not OrderedDict  # listing its elements may take long
     return any(type(one) is dict for one in gc.get_referents(obj))
 

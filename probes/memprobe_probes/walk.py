@@ -51,7 +51,7 @@ _STOP_PACKAGES = frozenset(
 # that exception: were it not walked, the exception would seem to be held by something unnamed.
 # A log record keeps what was to be logged, for as long as a handler keeps the record.
 _PASSED_THROUGH = frozenset({"ExecutionResult", "LogRecord"})
-_LEAVES = frozenset({int, float, complex, bool, str, bytes, bytearray, type(None), range})
+_LEAVES = sizes.ids(int, float, complex, bool, str, bytes, bytearray, type(None), range)
 
 
 class TooLong(Exception):
@@ -99,7 +99,7 @@ class Walk:
         self.explained: set[int] = set()  # those whose reference to an array is accounted for
         self.blind: set[str] = set()  # types whose data cannot be seen
         self.changed: set[str] = set()  # types of containers that changed while they were read
-        self._kinds: dict[type, Kind] = {}
+        self._kinds: dict[int, Kind] = {}  # by the id of a class
         self._expanded = 0
         self._seed = 0x9E3779B9
 
@@ -146,9 +146,9 @@ class Walk:
 
     def kind(self, cls: type) -> Kind:
         """Return what is to be done with instances of ``cls``."""
-        found = self._kinds.get(cls)
+        found = self._kinds.get(id(cls))
         if found is None:
-            found = self._kinds[cls] = Kind(cls, self.in_time, self.blind.add)
+            found = self._kinds[id(cls)] = Kind(cls, self.in_time, self.blind.add)
             blind = buffers.blind_spot(cls)
             if blind:
                 self.blind.add(blind)
@@ -156,7 +156,7 @@ class Walk:
 
     def kinds(self) -> list[type]:
         """Return the classes met so far."""
-        return list(self._kinds)
+        return [kind.cls for kind in self._kinds.values()]
 
     def random_positions(self, length: int, count: int) -> list[int]:
         """Return up to ``count`` random positions below ``length``, sorted, each one once.
@@ -266,13 +266,14 @@ class Kind:
     def __init__(self, cls: type, check: Callable[[], None], note: Callable[[str], None]) -> None:
         package = sizes.module_of(cls).partition(".")[0]
         ancestry = sizes.mro(cls)
+        self.cls = cls  # also so that it lives as long as the walk
         self.stop = any(stop in ancestry for stop in _STOP_TYPES) or (
             package in _STOP_PACKAGES
             and sizes.type_name(cls).rpartition(".")[2] not in _PASSED_THROUGH
         )
         fixture = artists.fixture_bytes(cls)
         self.fixture = fixture
-        self.leaf = cls in _LEAVES or fixture is not None
+        self.leaf = id(cls) in _LEAVES or fixture is not None
         self.is_class = type in ancestry
         self.is_task = tasks.is_task(cls)
         self.may_wake = tasks.may_wake(cls)

@@ -33,7 +33,7 @@ class Waste:
         self._walk = Walk(stop_ids, deadline)
         self.in_time = self._walk.in_time
         self._native: dict[int, int] = {}
-        self._types: dict[type, list[float]] = {}
+        self._types: dict[int, list[Any]] = {}  # by the id of a class: it, objects, bytes
         self._met: dict[int, int] = {}  # id → references from garbage
         self._candidates: dict[int, Any] = {}  # id → what garbage refers to and nobody tracks
         self._fallen: set[int] = set()  # ids of those that only garbage keeps
@@ -44,7 +44,7 @@ class Waste:
         The list is emptied: its own references would count.
         """
         while garbage:
-            for cls, objects in _by_type(garbage).items():
+            for cls, objects in _by_type(garbage):
                 garbage.clear()
                 for start in range(0, len(objects), BATCH):
                     self.in_time()
@@ -53,21 +53,21 @@ class Waste:
 
     def rows(self, most: int) -> dict[str, Any]:
         """Return ``bytes``, ``objects`` and the ``most`` largest ``types``."""
-        largest = sorted(self._types.items(), key=lambda item: -item[1][1])
+        largest = sorted(self._types.values(), key=lambda row: -row[2])
         types = [
-            {"type": sizes.type_name(cls), "count": int(row[0]), "bytes": int(row[1])}
-            for cls, row in largest[:most]
+            {"type": sizes.type_name(cls), "count": int(count), "bytes": int(nbytes)}
+            for cls, count, nbytes in largest[:most]
         ]
         return {
-            "bytes": int(sum(row[1] for _, row in largest)),
-            "objects": int(sum(row[0] for _, row in largest)),
+            "bytes": int(sum(row[2] for row in largest)),
+            "objects": int(sum(row[1] for row in largest)),
             "types": types,
         }
 
     def _add(self, kind: Kind, cls: type, objects: list[Any]) -> None:
-        row = self._types.setdefault(cls, [0, 0.0])
-        row[0] += len(objects)
-        row[1] += sum(map(sizes.allocated, map(kind.size, objects)))
+        row = self._types.setdefault(id(cls), [cls, 0, 0.0])
+        row[1] += len(objects)
+        row[2] += sum(map(sizes.allocated, map(kind.size, objects)))
         if kind.leaf:
             return
         if kind.elements is not None:
@@ -76,7 +76,7 @@ class Waste:
         if kind.adapter is not None:
             for one in objects:
                 children, native = kind.native(one)
-                row[1] += sum(self._fresh(address, nbytes) for address, nbytes in native)
+                row[2] += sum(self._fresh(address, nbytes) for address, nbytes in native)
                 self._meet(children + self._elements(kind, one, row))
 
     def _without_big(self, kind: Kind, objects: list[Any], row: list[float]) -> list[Any]:
@@ -109,8 +109,8 @@ class Waste:
             element[:] = [one for one in element if not gc.is_tracked(one)]
         per_element, objects, _ = sample_sizes(self._walk, drawn)
         if per_element:
-            row[0] += objects / len(per_element) * length
-            row[1] += sum(per_element) / len(per_element) * length
+            row[1] += objects / len(per_element) * length
+            row[2] += sum(per_element) / len(per_element) * length
 
     def _fresh(self, address: int, nbytes: int) -> int:
         """Return the bytes of a buffer that were not counted before."""
@@ -143,8 +143,8 @@ class Waste:
         return found
 
 
-def _by_type(objects: list[Any]) -> dict[type, list[Any]]:
-    found: dict[type, list[Any]] = {}
+def _by_type(objects: list[Any]) -> list[tuple[type, list[Any]]]:
+    found: dict[int, tuple[type, list[Any]]] = {}
     for one in objects:
-        found.setdefault(type(one), []).append(one)
-    return found
+        found.setdefault(id(type(one)), (type(one), []))[1].append(one)
+    return list(found.values())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -36,3 +38,27 @@ def wheel(packages: Path) -> Path:
     """The wheel that was built from the source package."""
     (found,) = packages.glob("*.whl")
     return found
+
+
+@pytest.fixture
+def cgroup() -> Iterator[Callable[[int], Path]]:
+    """Make a memory cgroup (v1 or v2) with a limit in bytes, for what one test starts."""
+    places = [Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")]
+    limits = {"memory.limit_in_bytes": places[0], "memory.max": places[1]}
+    made: list[Path] = []
+
+    def make(limit: int) -> Path:
+        for name, place in limits.items():
+            group = place / f"memprobe-test-{os.getpid()}"
+            try:
+                group.mkdir()
+                made.append(group)
+                (group / name).write_text(str(limit))
+                return group
+            except OSError:
+                continue
+        pytest.skip("no memory cgroup can be made here (needs root and a writable cgroup mount)")
+
+    yield make
+    for group in made:
+        group.rmdir()

@@ -297,3 +297,255 @@ def test_where_a_limit_is_reached_the_other_engine_answers(
     assert note in told["note"]
     assert told["bytes"]["kept"] == pytest.approx(1_000_000, rel=0.001)
     assert told["left"] == []
+
+
+def test_no_memory_is_asked_for_where_the_groups_limit_is_near(
+    program: Program, cgroup: Callable[[int], Path]
+) -> None:
+    group = cgroup(120_000_000)
+    told = program(
+        """
+        import snapshots
+        kept = [bytes([1]) * 40_000_000]
+        told = snapshots.Taker().take()
+        told["children"] = snapshots.children()
+        """,
+        prefix=("/bin/sh", "-c", f'echo $$ > {group / "cgroup.procs"} && exec "$@"', "sh"),
+    )
+    assert told["engine"] == "fallback"
+    assert "MiB are free" in told["note"]
+    assert told["bytes"]["kept"] == pytest.approx(40_000_000, rel=0.01)
+
+
+def test_where_no_process_may_be_added_the_other_engine_answers(program: Program) -> None:
+    told = program(
+        """
+        import resource, snapshots
+        kept = [bytes(1_000_000)]
+        taker = snapshots.Taker()
+        taker.take()
+        if os.getuid() == 0:
+            os.setuid(54321)  # to root the limit does not apply
+        resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+        told = taker.take()
+        """
+    )
+    assert told["engine"] == "fallback"
+    assert "Resource temporarily unavailable" in told["note"]
+    assert told["bytes"]["kept"] == pytest.approx(1_000_000, rel=0.001)
+
+
+def test_other_work_goes_on_meanwhile(program: Program) -> None:
+    """Processes, threads in C calls, finalizers that let other threads run, allocations."""
+    told = program(
+        """
+        import gc, select, snapshots, subprocess, threading, time
+        kept = [[n] for n in range(50_000)]
+        taker = snapshots.Taker()
+        taker.take()
+        done, wrong, stop = [], [], threading.Event()
+
+        def processes():
+            while not stop.is_set():
+                out = subprocess.run([sys.executable, "-Sc", "print(6*7)"], capture_output=True)
+                (done if out.stdout == b"42\\n" else wrong).append(out)
+
+        class Finalized:
+            def __del__(self):
+                time.sleep(0.0001)
+
+        def garbage():
+            while not stop.is_set():
+                for _ in range(100):
+                    one = Finalized()
+                    one.one = one
+                gc.collect(0)
+
+        def waits():
+            select.select([], [], [], 3600)
+
+        sleeper = threading.Thread(target=waits, daemon=True)
+        workers = [threading.Thread(target=one) for one in (processes, garbage)]
+        for worker in (sleeper, *workers):
+            worker.start()
+        takes = []
+        while len(takes) < 25 or len(done) < 10:
+            takes.append(taker.take())
+        stop.set()
+        for worker in workers:
+            worker.join()
+        told = {
+            "engines": sorted({one["engine"] for one in takes}), "wrong": len(wrong),
+            "low": min(one["bytes"]["kept"] for one in takes),
+            "high": max(one["bytes"]["kept"] for one in takes),
+            "children": snapshots.children(),
+            "open": sum("memfd" in name for name in snapshots.descriptors().values()),
+        }
+        """
+    )
+    assert (told["engines"], told["wrong"]) == (["native"], 0)
+    assert told["low"] == told["high"] > 50_000 * 64
+    assert (told["children"], told["open"]) == ([], 0)
+
+
+@pytest.mark.parametrize("state", ["gc.disable()", "gc.freeze()", "gc.set_threshold(7, 3, 2)"])
+def test_what_the_program_told_the_collector_stays(program: Program, state: str) -> None:
+    told = program(
+        f"""
+        import gc, snapshots
+        kept = [[n] for n in range(20_000)]
+        snapshots.Taker().take()
+        {state}
+        frozen = gc.get_freeze_count()
+        traces = snapshots.Traces()
+        told = snapshots.Taker().take()
+        told.update(left=traces.left(), frozen=gc.get_freeze_count() == frozen)
+        """
+    )
+    assert (told["engine"], told["left"], told["frozen"]) == ("native", [], True)
+    assert told["bytes"]["kept"] > 20_000 * 64
+
+
+def test_no_line_of_the_programs_own_code_is_run(program: Program) -> None:
+    told = program(
+        """
+        import collections, gc, snapshots, weakref
+        from memprobe_probes import engines, heap
+        tripped, armed = [], []
+
+        def trip(name):
+            def method(self, *args, **options):
+                if armed:
+                    tripped.append(name)
+                return NotImplemented if name.startswith("__") else None
+            return method
+
+        NAMES = ("__eq__ __ne__ __lt__ __hash__ __len__ __iter__ __getitem__ __contains__ __bool__"
+                 " __repr__ __str__ __format__ __sizeof__ __getattribute__ __getattr__ __setattr__"
+                 " __dir__ __del__ __reduce__ __reduce_ex__ __getstate__ __call__ __index__"
+                 " __instancecheck__ __subclasscheck__ __subclasses__ __array__ __buffer__ mro"
+                 " __arrow_c_stream__ __array_interface__ __dataframe__ __enter__ __next__").split()
+
+        def bombs(base, skip=()):
+            return {name: trip(f"{base}.{name}") for name in NAMES if name not in skip}
+
+        Meta = type("Meta", (type,), {
+            **bombs("meta", ("__call__", "__setattr__", "mro", "__getattribute__", "__del__")),
+            "__hash__": lambda cls: (tripped.append("meta.hash") if armed else None) or 1,
+        })
+        alone = ("__new__", "__setattr__", "__getattribute__")
+        made = [object, list, dict, set, tuple, str, int, Exception, collections.deque,
+                collections.OrderedDict]
+        classes = []
+        for base in made:
+            namespace = bombs(base.__name__, alone)
+            namespace["__hash__"] = lambda self: (tripped.append("hash") if armed else None) or 1
+            for name in ("__class__", "__dict__" if base is object else "__doc__", "__slots_"):
+                namespace[name] = property(trip("property " + name))
+            classes.append(Meta(f"My{base.__name__}", (base,), namespace))
+        kept = []
+        for cls in classes:
+            kept += [cls() for _ in range(20)]
+            globals()[f"held_{cls.__name__}"] = held = cls()  # a holder, and on the way to data
+            held.data = bytes(200_000)
+            kept[-1].data = bytes(200_000)
+        del held
+        kept.append(bytes(1_000_000))
+        refs = [weakref.ref(one, trip("callback")) for one in kept if type(one) is classes[0]]
+        def look(self, name):
+            if armed:
+                tripped.append("attribute " + name)
+            return (type if isinstance(self, type) else object).__getattribute__(self, name)
+
+        for cls in (*classes, Meta):
+            type.__setattr__(cls, "__getattribute__", look)
+        armed.append(1)
+        taker = snapshots.Taker()
+        told = {"first": taker.take()}
+        os.environ["MEMPROBE_ENGINE"] = "fallback"
+        told["other"] = snapshots.Taker().take()
+        del armed[:]
+        told["tripped"] = sorted(set(tripped))
+        """
+    )
+    assert told["tripped"] == []
+    assert told["first"]["engine"] == "native"
+    assert told["other"]["engine"] == "fallback"
+    for found in (told["first"]["bytes"], told["other"]["bytes"]):
+        assert found["kept"] > 3_000_000
+        for name in ("held_Myobject", "held_Mylist", "held_MyException"):
+            assert found[name] == pytest.approx(200_000, rel=0.02)
+
+
+LIBRARIES = {
+    "numpy": "np.arange(9000.0)[::2], np.array([[], {}], object), np.ma.array([1, 2]),"
+    " np.dtype('f4'), np.zeros(3, [('a', 'f8'), ('b', 'O')]),"
+    " np.memmap(file, 'f8', 'w+', shape=(9,)), np.random.default_rng(1), np.nditer(np.zeros(9))",
+    "pandas": "pd.DataFrame({'a': ['x', None], 'b': [1, 2]}), pd.Series(['u'], dtype='category'),"
+    " pd.DataFrame({'a': [1, 1]}).groupby('a'), pd.MultiIndex.from_product([[1, 2], [3, 4]]),"
+    " pd.Series([1.0]).rolling(2), pd.date_range('2020', periods=9, tz='UTC'), pd.NaT,"
+    " pd.arrays.IntervalArray.from_breaks([1, 2]), pd.arrays.SparseArray([0, 1])",
+    "pyarrow": "pa.table({'a': ['x'] * 99, 'b': [[1, 2]] * 99}), pa.array([{'a': 1}]),"
+    " pa.chunked_array([[1], [2]]), pa.py_buffer(b'x' * 999), pa.BufferOutputStream(),"
+    " pa.schema([('a', pa.int8())]), pa.scalar(5)",
+    "polars": "pl.DataFrame({'a': ['x'] * 99}), pl.DataFrame({'a': [1]}).lazy(), pl.col('a') + 1,"
+    " pl.Series([object()], dtype=pl.Object)",
+    "sklearn": "RandomForestRegressor(3).fit([[1], [2]], [1, 2]), KDTree([[1.0], [2.0]])",
+    "scipy": "sp.csr_matrix([[1, 0]]), cKDTree([[1.0, 2.0]])",
+    "matplotlib": "Figure(), FigureCanvasAgg(Figure())",
+    "sqlite3": "base, base.execute('select 1'), base.cursor()",
+    "asyncio": "loop, loop.create_future(), asyncio.Queue(), loop.create_task(waits())",
+    "lxml": "etree.fromstring('<a><b/></a>'), etree.XPath('//b')",
+    "torch": "torch.zeros(9), torch.nn.Linear(3, 3)",
+    "pyspark": "Row(a=1), StructType(), SparkConf(False)",
+    "builtin": "iter([1]), re.compile('a+'), re.match('a', 'a'), decimal.Decimal(1),"
+    " zlib.compressobj(), lzma.LZMACompressor(),"
+    " hashlib.sha256(), ctypes.c_int(1), (ctypes.c_double * 99)(), ET.fromstring('<a><b/></a>'),"
+    " mmap.mmap(-1, 9999), socket.socketpair(), ssl.create_default_context(),"
+    " threading.local(), contextvars.copy_context(), pickle.Pickler(io.BytesIO()), csv.reader([]),"
+    " random.Random(1), struct.Struct('i'), itertools.tee([1]), functools.lru_cache(len),"
+    " zoneinfo.ZoneInfo('UTC'), uuid.uuid4(), weakref.WeakSet(), types.SimpleNamespace(a=1)",
+}
+IMPORTS = {
+    "numpy": "import numpy as np; file = open('m', 'wb+')",
+    "pandas": "import pandas as pd", "pyarrow": "import pyarrow as pa",
+    "polars": "import polars as pl",
+    "sklearn": "from sklearn.ensemble import *; from sklearn.neighbors import KDTree",
+    "scipy": "import scipy.sparse as sp; from scipy.spatial import cKDTree",
+    "matplotlib": "from matplotlib.figure import Figure;"
+    " from matplotlib.backends.backend_agg import FigureCanvasAgg",
+    "sqlite3": "import sqlite3; base = sqlite3.connect(':memory:')",
+    "asyncio": "import asyncio; loop = asyncio.new_event_loop()\nasync def waits(): pass",
+    "lxml": "from lxml import etree", "torch": "import torch",
+    "pyspark": "from pyspark.sql import Row; from pyspark.sql.types import StructType;"
+    " from pyspark import SparkConf",
+    "builtin": "import re, decimal, zlib, hashlib, ctypes, mmap, socket, ssl, lzma, threading;"
+    " import pickle, contextvars, io, csv, random, struct, itertools, functools, zoneinfo, uuid;"
+    " import weakref, types, xml.etree.ElementTree as ET",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_objects_of_real_libraries_are_walked_and_left_as_they_were(
+    program: Program, library: str
+) -> None:
+    if library != "builtin":
+        pytest.importorskip(library, reason=f"{library} is not installed")
+    code = f"""
+{IMPORTS[library]}
+import gc, snapshots, warnings
+warnings.simplefilter("ignore")
+kept = [{LIBRARIES[library]}]
+taker = snapshots.Taker()
+taker.take()  # what is needed for it is loaded
+traces, counts = snapshots.Traces(), snapshots.References(kept)
+told = taker.take()
+told.update(left=traces.left(), changed=counts.changed())
+if {library!r} == "asyncio":
+    loop.run_until_complete(kept[-1])
+    loop.close()
+"""
+    told = program(code)
+    assert (told["engine"], told["note"]) == ("native", None)
+    assert told["left"] == []
+    assert told["changed"] == []

@@ -256,31 +256,11 @@ def test_limit_coming_near_takes_snapshots_before_the_end(tmp_path: Path) -> Non
     assert "hoard" in held_names(crossed)
 
 
-@pytest.fixture
-def small_cgroup() -> Iterator[Path]:
-    """A memory cgroup of 400 MB (v1 or v2) for one run."""
-    places = [Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")]
-    limits = {"memory.limit_in_bytes": places[0], "memory.max": places[1]}
-    for name, place in limits.items():
-        group = place / f"memprobe-test-{os.getpid()}"
-        try:
-            group.mkdir()
-        except OSError:
-            continue
-        try:
-            (group / name).write_text("400000000")
-            yield group
-            return
-        except OSError:
-            continue
-        finally:
-            group.rmdir()
-    pytest.skip("no memory cgroup can be made here (needs root and a writable cgroup mount)")
-
-
-def test_a_run_killed_for_memory_names_what_was_there(small_cgroup: Path, tmp_path: Path) -> None:
+def test_a_run_killed_for_memory_names_what_was_there(
+    cgroup: Callable[[int], Path], tmp_path: Path
+) -> None:
     path = tmp_path / "oom.memprobe"
-    enter = f'echo $$ > {small_cgroup / "cgroup.procs"} && exec "$@"'
+    enter = f'echo $$ > {cgroup(400_000_000) / "cgroup.procs"} && exec "$@"'
     run = memprobe_run(path, str(PROGRAMS / "fills.py"), options=())
     done = subprocess.run(
         ["/bin/sh", "-c", enter, "sh", *run],

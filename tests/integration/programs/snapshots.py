@@ -87,3 +87,37 @@ class Traces:
             "threads": len(os.listdir("/proc/self/task")), "modules": sorted(sys.modules),
             "gc": (gc.isenabled(), gc.get_threshold(), gc.get_debug(), len(gc.callbacks)),
         }  # fmt: skip
+
+
+class References:
+    """Reference counts of everything below an object, as far as the collector tells of it."""
+
+    MOST = 20_000
+
+    def __init__(self, start):
+        self.objects = gc.get_referents(start)
+        seen = {id(start), *map(id, self.objects)}  # of itself the caller has some
+        for one in self.objects:
+            if len(self.objects) > self.MOST:
+                break
+            for below in gc.get_referents(one):
+                if id(below) not in seen and type(below) is not type(os):
+                    seen.add(id(below))
+                    self.objects.append(below)
+        below = one = None
+        self.counts = self._now()
+
+    def changed(self):
+        """Return the classes of the objects with another number of references."""
+        now = self._now()
+        return [type(one).__name__ for one, old, new in zip(self.objects, self.counts, now)
+                if old != new and type(one) not in SHARED]  # fmt: skip
+
+    def _now(self):
+        return list(map(sys.getrefcount, self.objects))
+
+
+# Everybody's: of these the interpreter itself makes and drops references all the time; of our own
+# code too, which is reached from here.
+SHARED = (type(None), bool, int, str, type, type(NotImplemented), type(children),
+          type(children.__code__))  # fmt: skip
