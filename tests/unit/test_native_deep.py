@@ -32,7 +32,7 @@ def kept(table: Any, others: Any) -> tuple[dict[tuple[str, ...], int], list[str]
 def test_a_long_container_is_looked_through_for_what_shares_memory() -> None:
     pyarrow = pytest.importorskip("pyarrow")
     table = pyarrow.table({"v": pyarrow.array(range(ROWS))})
-    others = {number: number for number in range(3 * native_request.PER_OBJECT)}
+    others: dict[Any, Any] = {number: number for number in range(3 * native_request.PER_OBJECT)}
     others["half"] = table.slice(0, ROWS // 2)
     groups, unmeasured = kept(table, others)
     assert groups["others", "table"] >= ROWS * 8
