@@ -37,7 +37,8 @@ _NUMBERED = (list, tuple, deque)
 _PLAIN = (*_NUMBERED, dict, set, frozenset)
 # Attributes that pandas' C classes tell without running any code of others.
 _TOLD_BY_C = {"pandas.BlockManager": ("blocks", "axes"), "pandas.Block": ("values",),
-              "pandas.SingleBlockManager": ("blocks", "axes")}  # fmt: skip
+              "pandas.SingleBlockManager": ("blocks", "axes"),
+              "pandas.NDArrayBacked": ("_ndarray",)}  # fmt: skip
 
 
 class Inside:

@@ -71,6 +71,14 @@ def recording(tmp_path: Path) -> Path:
     return recorded(tmp_path, snapshot(29, *HOLDERS, groups=GROUPS))
 
 
+def shaped(tmp_path: Path, *rows: dict[str, Any]) -> str:
+    """Return what is shown of these rows, of a holder of 100 MiB."""
+    groups = [{"holders": [1], "bytes": 100 * MIB, "objects": 99}]
+    top = inner(None, "", "Store", 100, objects=99)
+    one = snapshot(9, holder(1, "s", 10, inside=[top, *rows]), groups=groups)
+    return told(recorded(tmp_path, one), "--inside", "s", COLUMNS="80")
+
+
 def told(path: Path, *arguments: object, **changes: str) -> str:
     done = memprobe("report", path, *arguments, **changes)
     assert (done.returncode, done.stderr) == (0, "")
@@ -101,6 +109,40 @@ def test_a_tree_tells_the_large_parts_and_sums_up_the_others(recording: Path) ->
     assert max(map(len, shown.splitlines())) <= 80
     wide = told(recording, "--inside", COLUMNS="120")
     assert "numpy.ndarray float64 columns 0, 4 " in wide
+
+
+def test_many_of_a_kind_are_one_row_with_the_largest_as_an_example(tmp_path: Path) -> None:
+    pages = [inner(0, f"[{at}]", "dict", 10 + at / 10, objects=12, length=3) for at in range(8)]
+    shown = shaped(tmp_path, *pages, inner(8, "[key]", "list", 9, objects=4),
+                   inner(0, "[8]", "dict", 2), inner(0, ".a [9]", "dict", 3))  # fmt: skip
+    assert "\n".join(shown.splitlines()[4:]) == KINDS
+
+
+KINDS = """\
+├─ [*] × 8                 dict                  82.8 MiB   83 %       96
+│  ╰─ such as [7]          dict 3 items          10.7 MiB   11 %       12
+│     ├─ [key]             list                   9.0 MiB  9.0 %        4
+│     ╰─ … 7 more objects                         1.7 MiB  1.7 %
+├─ .a[9]                   dict (shared inside)   3.0 MiB  3.0 %        1
+├─ [8]                     dict                   2.0 MiB  2.0 %        1
+╰─ … the rest                                    12.2 MiB   12 %"""
+FRAME = """\
+├─ .df                  DataFrame 5 × 2   90.0 MiB   90 %        1
+│  ├─ …[0].values.base  ndarray column 0  50.0 MiB   50 %        1
+│  ╰─ …[1]              Block column 1    40.0 MiB   40 %        1
+╰─ … 97 more objects                      10.0 MiB   10 %"""
+
+
+def test_a_frame_inside_is_a_row_and_its_manager_none(tmp_path: Path) -> None:
+    shown = shaped(
+        tmp_path, inner(0, ".df", "pandas.DataFrame", 90, shape=[5, 2]),
+        inner(1, "._mgr", "pandas.BlockManager", 90), inner(2, ".blocks", "tuple", 90),
+        inner(3, "[0]", "pandas.Block", 50, columns=[0]),
+        inner(4, ".values", "numpy.ndarray", 50, shape=[1, 5]),
+        inner(5, ".base", "numpy.ndarray", 50, shape=[5]),
+        inner(3, "[1]", "pandas.Block", 40, columns=[1]),
+    )  # fmt: skip
+    assert "\n".join(shown.splitlines()[4:]) == FRAME
 
 
 def test_a_whole_report_shows_it_too(recording: Path) -> None:

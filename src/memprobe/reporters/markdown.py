@@ -9,6 +9,7 @@ from memprobe.findings import Finding, HeldAllocations, HolderRow, InsideReport,
 from memprobe.reporters import allocations, inside, phrases
 from memprobe.reporters.amounts import counted, percent, size
 from memprobe.reporters.chart import numbers
+from memprobe.reporters.inside_tree import Line, lines
 from memprobe.reporters.printable import printable
 from memprobe.reporters.text import cost
 
@@ -116,18 +117,19 @@ def _inside(rows: list[HolderRow]) -> Iterator[str]:
         for sentence in inside.sentences(row):
             yield escaped(f"{sentence[0].upper()}{sentence[1:]}.")
         yield ""
-        for line in inside.lines(row.inside):
+        for line in lines(row.inside):
             yield f"{'  ' * line.depth}- {_inner(line, row.inside.bytes)}"
 
 
-def _inner(line: inside.Line, whole: int) -> str:
+def _inner(line: Line, whole: int) -> str:
     nbytes = line.rest[0] if line.node is None else line.node.bytes
     share = f" ({percent(nbytes / whole)})" if whole else ""
     if line.node is None:
-        return f"{line.text}: {size(nbytes)}{share}"
+        return f"{inside.text_of(line)}: {size(nbytes)}{share}"
     node = line.node
     objects = f" in {counted(node.objects, 'object')}" if node.objects > 1 else ""
-    return f"{code(line.text)} {escaped(inside.words(node))}: {size(nbytes)}{share}{objects}"
+    held = f"{code(inside.text_of(line))} {escaped(inside.words(node))}"
+    return f"{held}: {size(nbytes)}{share}{objects}"
 
 
 def _not_measured(report: Report) -> Iterator[str]:
