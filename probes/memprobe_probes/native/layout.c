@@ -360,6 +360,8 @@ uint64_t layout_blocks(const Kind *kind, const PyObject *object, layout_tell tel
     if (!bytes)
         return 0;
     switch (kind->sizer) {
+    case SIZE_INT: /* its digits are in its own block */
+        return 0;
     case SIZE_LIST:
     case SIZE_ARRAY:
         tell(arg, (const void *)layout_word(object, 24), bytes);
