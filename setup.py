@@ -34,7 +34,7 @@ def walker() -> list[Extension]:
         depends=["setup.py", *sorted(map(str, PROBES.glob("native/*.h")))],
         define_macros=[("Py_LIMITED_API", hex(LIMITED_API))],
         # No debug information: it is four times the code, and tells the folders of this machine.
-        extra_compile_args=["-std=c11", "-O2", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra"],
+        extra_compile_args=["-std=c11", "-O3", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra"],
         # Every symbol is bound when it is loaded: its cloned child must not enter the loader.
         extra_link_args=["-Wl,-z,relro,-z,now"],
         py_limited_api=True,

@@ -227,7 +227,7 @@ static int much_at_stake(Walk *walk)
         ((uint32_t *)pending.rows)[pending.used++] = node;
         while (pending.used && total < STAKE) {
             uint32_t above = ((uint32_t *)pending.rows)[--pending.used];
-            total += *graph_size(graph, above);
+            total += graph_size(graph, above);
             for (uint64_t at = graph_start(graph, above); at < graph_start(graph, above + 1); at++) {
                 uint32_t below = *graph_edge(graph, at);
                 if (below == NO_NODE || ((uint8_t *)seen.rows)[below])

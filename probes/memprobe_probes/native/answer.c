@@ -8,6 +8,7 @@
 #include "returned.h"
 
 enum { MOST_GROUPS = 300, MOST_STEPS = 60, MOST_VIEWS = 20000, MOST_SIMULATED = 48 };
+enum { AHEAD = 12 }; /* nodes of which the memory is asked */
 enum { MOST_UNPLACED = 20 }; /* a part of the bytes whose place is not known: one of so many */
 enum { LEAST_MEMORY = 64 * 1024, MOST_CHAINED = 8, MOST_TYPES = 40 };
 
@@ -62,12 +63,12 @@ static void add_up(Writer *writer)
 {
     const Question *asked = writer->asked;
     for (uint32_t node = 0; node < writer->count; node++) {
-        uint64_t size = *graph_size(asked->graph, node);
+        uint64_t size = graph_size(asked->graph, node);
         Kind *kind = graph_kind(asked->graph, node);
         Sum *sum = sum_of(writer, owners_set(asked->owners, node));
         kind->count++;
         kind->bytes += size;
-        if (sum->objects == 0 || size > *graph_size(asked->graph, sum->largest))
+        if (sum->objects == 0 || size > graph_size(asked->graph, sum->largest))
             sum->largest = node;
         sum->bytes += size;
         sum->objects++;
@@ -111,12 +112,15 @@ static void put_chain(Writer *writer, uint32_t node, uint32_t from)
     }
 }
 
-/* Nodes by their set, so that what a set keeps can be read off at once. */
+/* Nodes by their set, so that what a set keeps can be read off at once; those of a set as they lie
+   in memory. */
 static int sort_by_set(Writer *writer)
 {
     const Owners *owners = writer->asked->owners;
     size_t sets = owners->bits.used;
-    if (table_open(&writer->order, 4, writer->count + 1) ||
+    Table nodes;
+    if (table_open(&nodes, 4, writer->count + 1) ||
+        table_open(&writer->order, 4, writer->count + 1) ||
         table_open(&writer->begins, 8, sets + 2))
         return -1;
     uint64_t *begins = writer->begins.rows;
@@ -124,8 +128,12 @@ static int sort_by_set(Writer *writer)
         begins[owners_set(owners, node) + 2]++;
     for (size_t set = 2; set < sets + 2; set++)
         begins[set] += begins[set - 1];
-    for (uint32_t node = 0; node < writer->count; node++)
+    nodes.used = graph_in_place(writer->asked->graph, nodes.rows, writer->count);
+    for (size_t at = 0; at < nodes.used; at++) {
+        uint32_t node = ((uint32_t *)nodes.rows)[at];
         ((uint32_t *)writer->order.rows)[begins[owners_set(owners, node) + 1]++] = node;
+    }
+    table_close(&nodes);
     return 0;
 }
 
@@ -139,8 +147,8 @@ static uint64_t free_node(const Graph *graph, Returned *returned, uint32_t node)
 {
     const Kind *kind = graph_kind(graph, node);
     const void *object = graph_object(graph, node);
-    uint64_t bytes = *graph_size(graph, node);
     if (kind->flags & KIND_BUFFER) {
+        uint64_t bytes = graph_size(graph, node);
         if ((uintptr_t)object >= BUFFER_NOWHERE)
             return bytes;
         if (bytes)
@@ -148,11 +156,21 @@ static uint64_t free_node(const Graph *graph, Returned *returned, uint32_t node)
         return 0;
     }
     if (kind->flags & KIND_FIXED)
-        return bytes;
+        return graph_size(graph, node);
     returned_block(returned, (const char *)object - kind->preheader);
     if (kind->flags & KIND_ARRAY)
         arrays_blocks(graph, object, tell_block, returned);
     return kind->sizer == SIZE_SHELL ? 0 : layout_blocks(kind, object, tell_block, returned);
+}
+
+static uint64_t free_all(const Graph *graph, Returned *returned, const uint32_t *nodes, size_t count)
+{
+    uint64_t unplaced = 0;
+    for (size_t at = 0; at < count; at++) {
+        graph_ask_for(graph, nodes[at + AHEAD < count ? at + AHEAD : at]);
+        unplaced += free_node(graph, returned, nodes[at]);
+    }
+    return unplaced;
 }
 
 /* What goes back to the system when everybody in `set` lets go. Bytes whose place is not known are
@@ -167,9 +185,9 @@ static void simulate(Writer *writer, Returned *returned, uint32_t set)
         if (sum_of(writer, other)->objects == 0 || !owners_within(owners, other, set))
             continue;
         freed += sum_of(writer, other)->bytes;
-        for (uint64_t at = begins[other]; at < begins[other + 1]; at++)
-            unplaced += free_node(writer->asked->graph, returned,
-                                  ((uint32_t *)writer->order.rows)[at]);
+        unplaced += free_all(writer->asked->graph, returned,
+                             (const uint32_t *)writer->order.rows + begins[other],
+                             begins[other + 1] - begins[other]);
     }
     returned_result(returned, &trimmed, &untrimmed);
     int told = unplaced <= freed / MOST_UNPLACED;
@@ -246,7 +264,7 @@ static void put_garbage(Writer *writer)
     for (size_t at = 0; at < asked->garbage->dead.used; at++) {
         uint32_t node = ((uint32_t *)asked->garbage->dead.rows)[at];
         graph_kind(asked->graph, node)->count++;
-        graph_kind(asked->graph, node)->bytes += *graph_size(asked->graph, node);
+        graph_kind(asked->graph, node)->bytes += graph_size(asked->graph, node);
     }
     put_types(writer);
 }
@@ -277,11 +295,11 @@ static uint32_t base_of(const Graph *graph, uint32_t node)
 
 static uint64_t own_memory(const Graph *graph, uint32_t node)
 {
-    uint64_t total = graph_kind(graph, node)->flags & KIND_KNOWN_BASE ? *graph_size(graph, node) : 0;
+    uint64_t total = graph_kind(graph, node)->flags & KIND_KNOWN_BASE ? graph_size(graph, node) : 0;
     for (uint64_t at = graph_start(graph, node); at < graph_start(graph, node + 1); at++) {
         uint32_t below = *graph_edge(graph, at);
         if (below != NO_NODE && graph_kind(graph, below)->flags & KIND_BUFFER)
-            total += *graph_size(graph, below);
+            total += graph_size(graph, below);
         if (at - graph_start(graph, node) > 64)
             break;
     }
@@ -320,7 +338,7 @@ static void put_view(Writer *writer, uint32_t node, uint32_t base)
     put(writer, bytes);
     put(writer, (uint64_t)(int64_t)references(writer, node));
     put(writer, (uint64_t)(int64_t)references(writer, base));
-    put(writer, graph_kind(graph, base)->flags & KIND_KNOWN_BASE ? *graph_size(graph, base)
+    put(writer, graph_kind(graph, base)->flags & KIND_KNOWN_BASE ? graph_size(graph, base)
                                                                 : ANSWER_NONE);
     put(writer, group_of(writer, base));
 }
@@ -351,7 +369,7 @@ static void put_buffers(Writer *writer)
             continue;
         put(writer, rows[row].node);
         put(writer, rows[row].address);
-        put(writer, *graph_size(graph, rows[row].node));
+        put(writer, graph_size(graph, rows[row].node));
         put(writer, rows[row].owner == NO_NODE ? ANSWER_NONE : rows[row].owner);
         put(writer, group_of(writer, rows[row].node));
         told++;
@@ -427,7 +445,7 @@ static uint64_t kept_by(const Writer *writer, const Asked *one)
         total = 0;
         for (uint32_t node = 0; node < writer->count; node++)
             if (((uint8_t *)seen.rows)[node] == 1)
-                total += *graph_size(asked->graph, node);
+                total += graph_size(asked->graph, node);
     }
     table_close(&seen);
     table_close(&pending);

@@ -48,7 +48,7 @@ static void explain(Graph *graph, const Buffer *buffer, uint32_t owner)
         if (node == NO_NODE || !(graph_kind(graph, node)->flags & KIND_BYTES))
             return;
         owner = node;
-        *graph_size(graph, buffer->node) = 0;
+        graph_resize(graph, buffer->node, 0);
     }
     refer(graph, buffer->node, 1, owner);
     graph_met(graph, owner);
@@ -67,7 +67,7 @@ static void place(Graph *graph, const uint32_t *order, size_t count)
             end = stop;
             holder = buffer->node;
         } else {
-            *graph_size(graph, buffer->node) = stop > end ? stop - end : 0;
+            graph_resize(graph, buffer->node, stop > end ? stop - end : 0);
             refer(graph, buffer->node, 0, holder);
             if (stop > end) {
                 end = stop;

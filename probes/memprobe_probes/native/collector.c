@@ -188,7 +188,7 @@ static uint64_t bytes_of(const Graph *graph, const Garbage *garbage)
 {
     uint64_t total = 0;
     for (size_t at = 0; at < garbage->dead.used; at++)
-        total += *graph_size(graph, ((uint32_t *)garbage->dead.rows)[at]);
+        total += graph_size(graph, ((uint32_t *)garbage->dead.rows)[at]);
     return total;
 }
 

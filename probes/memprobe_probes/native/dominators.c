@@ -162,7 +162,7 @@ static int find_dominators(Region *region)
 static void add_up(Region *region)
 {
     for (size_t place = region->node_at.used; place-- > 0;) {
-        *wide(&region->kept, place) += *graph_size(region->graph, *cell(&region->node_at, place));
+        *wide(&region->kept, place) += graph_size(region->graph, *cell(&region->node_at, place));
         ++*wide(&region->objects, place);
         if (place == 0)
             break;
@@ -205,7 +205,7 @@ static void put_row(Region *region, uint32_t place, Table *rows)
         .parent = place ? *cell(&region->row_of, *cell(&region->idom, place)) : NO_NODE,
         .kind = ((uint32_t *)region->graph->kind_of.rows)[node],
         .count = 1,
-        .own = *graph_size(region->graph, node),
+        .own = graph_size(region->graph, node),
         .kept = *wide(&region->kept, place),
         .objects = *wide(&region->objects, place),
     };
@@ -228,7 +228,7 @@ static void add_small(const Region *region, uint32_t place, Table *sums)
         rows[at].parent = parent;
         rows[at].kind = kind;
         rows[at].count++;
-        rows[at].own += *graph_size(region->graph, node);
+        rows[at].own += graph_size(region->graph, node);
         rows[at].kept += *wide(&region->kept, place);
         rows[at].objects += *wide(&region->objects, place);
         return;

@@ -7,9 +7,12 @@
 #include "arrays.h"
 #include "layout.h"
 
-enum { FIRST_NODES = 1 << 14, CHECK_EVERY = 4095, AHEAD = 12, CUT = -1 };
+enum { FIRST_NODES = 1 << 14, CHECK_EVERY = 4095, AHEAD = 12 };
 enum { UNTIL_LOOKED_AT = 16, UNTIL_TAKEN = 32 };
 enum { DICT_KEYS = 32 }; /* where a dict has the address of its keys */
+
+/* Numbers of addresses: that of the node and 1, or that the walk is cut there. */
+#define CUT SHADOW_MOST
 
 /* Among the references: the end of a node's, and an edge that leads nowhere yet. */
 static const char end_of_node, no_edge;
@@ -25,14 +28,15 @@ int graph_open(Graph *graph, Kinds *kinds)
 {
     memset(graph, 0, sizeof *graph);
     graph->kinds = kinds;
-    graph->most = NO_NODE - 2;
+    graph->most = CUT - 2;
     if (shadow_open(&graph->shadow) || table_open(&graph->objects, 8, FIRST_NODES) ||
-        table_open(&graph->kind_of, 4, FIRST_NODES) || table_open(&graph->sizes, 8, FIRST_NODES) ||
+        table_open(&graph->kind_of, 4, FIRST_NODES) || table_open(&graph->sizes, 4, FIRST_NODES) ||
         table_open(&graph->parents, 4, FIRST_NODES) || table_open(&graph->unmet, 4, FIRST_NODES) ||
-        table_open(&graph->starts, 8, FIRST_NODES) || table_open(&graph->edges, 4, FIRST_NODES) ||
+        table_open(&graph->starts, 4, FIRST_NODES) || table_open(&graph->edges, 4, FIRST_NODES) ||
         table_open(&graph->buffers, sizeof(Buffer), 512) || table_open(&graph->places, 4, 2048) ||
         table_open(&graph->missed, 8, 1024) || table_open(&graph->classes, 8, 512) ||
-        table_open(&graph->opaque, 4, 1024) || table_open(&graph->first_missed, 4, 1024))
+        table_open(&graph->opaque, 4, 1024) || table_open(&graph->first_missed, 4, 1024) ||
+        table_open(&graph->large, sizeof(Large), 64))
         return -1;
     graph->starts.used = 1;
     return 0;
@@ -43,7 +47,7 @@ void graph_close(Graph *graph)
     Table *tables[] = {&graph->objects, &graph->kind_of, &graph->sizes,   &graph->parents,
                        &graph->unmet,   &graph->starts,  &graph->edges,   &graph->buffers,
                        &graph->places,  &graph->missed,  &graph->classes, &graph->opaque,
-                       &graph->parts,   &graph->cuts,    &graph->first_missed};
+                       &graph->parts,   &graph->cuts,    &graph->large,   &graph->first_missed};
     for (size_t at = 0; at < sizeof tables / sizeof *tables; at++)
         table_close(tables[at]);
     shadow_close(&graph->shadow);
@@ -58,17 +62,35 @@ static uint32_t fail(Graph *graph, State state)
 
 int graph_stop(Graph *graph, const void *object)
 {
-    uint32_t *place = shadow_place(&graph->shadow, object);
-    if (place == NULL)
-        return -1;
-    *place = (uint32_t)CUT;
-    return 0;
+    ShadowPlace place = shadow_locate(&graph->shadow, object);
+    return place == SHADOW_NONE ? -1 : shadow_set(&graph->shadow, place, object, CUT);
 }
 
 uint32_t graph_find(const Graph *graph, const void *object)
 {
     uint32_t found = shadow_find(&graph->shadow, object);
-    return found == 0 || found == (uint32_t)CUT ? NO_NODE : found - 1;
+    return found == 0 || found == CUT ? NO_NODE : found - 1;
+}
+
+uint64_t graph_large(const Graph *graph, uint32_t node)
+{
+    const Large *rows = graph->large.rows;
+    size_t at = graph->large.used;
+    while (at > 0 && rows[at - 1].node != node)
+        at--;
+    return at ? rows[at - 1].bytes : 0;
+}
+
+void graph_resize(Graph *graph, uint32_t node, uint64_t bytes)
+{
+    uint32_t *size = (uint32_t *)graph->sizes.rows + node;
+    *size = bytes < LARGE ? (uint32_t)bytes : LARGE;
+    if (bytes < LARGE)
+        return;
+    if (table_make_room(&graph->large, 1))
+        fail(graph, GRAPH_NO_MEMORY);
+    else
+        ((Large *)graph->large.rows)[graph->large.used++] = (Large){node, bytes};
 }
 
 static int widen_nodes(Graph *graph)
@@ -92,11 +114,11 @@ static uint32_t append(Graph *graph, const void *object, uint32_t kind, uint64_t
         return fail(graph, GRAPH_NO_MEMORY);
     ((const void **)graph->objects.rows)[node] = object;
     ((uint32_t *)graph->kind_of.rows)[node] = kind;
-    ((uint64_t *)graph->sizes.rows)[node] = size;
     ((uint32_t *)graph->parents.rows)[node] = parent;
     ((int32_t *)graph->unmet.rows)[node] = unmet;
     graph->objects.used = graph->kind_of.used = graph->sizes.used = graph->parents.used =
         graph->unmet.used = node + 1;
+    graph_resize(graph, (uint32_t)node, size);
     return (uint32_t)node;
 }
 
@@ -111,12 +133,20 @@ static int is_cut_class(Graph *graph, const void *object)
     return !(flags & KIND_WALKED) || flags & KIND_UNKNOWN;
 }
 
+/* Keeps the number of a new node. */
+static uint32_t number_at(Graph *graph, ShadowPlace place, const void *object, uint32_t node)
+{
+    if (node != NO_NODE && shadow_set(&graph->shadow, place, object, node + 1))
+        return fail(graph, GRAPH_NO_MEMORY);
+    return node;
+}
+
 uint32_t graph_adopt(Graph *graph, const void *object)
 {
-    uint32_t *place = shadow_place(&graph->shadow, object);
-    if (place == NULL)
+    ShadowPlace place = shadow_locate(&graph->shadow, object);
+    if (place == SHADOW_NONE)
         return fail(graph, GRAPH_NO_MEMORY);
-    if (*place)
+    if (shadow_get(&graph->shadow, place, object))
         return NO_NODE;
     uint32_t number = kinds_of(graph->kinds, Py_TYPE((PyObject *)object));
     if (number == UINT32_MAX)
@@ -125,38 +155,41 @@ uint32_t graph_adopt(Graph *graph, const void *object)
     uint64_t size = kind->flags & KIND_CLASS ? 0 : layout_size(kind, object);
     uint32_t node =
         append(graph, object, number, (size + 15) & ~UINT64_C(15), layout_references(object), NO_NODE);
-    if (node != NO_NODE)
-        *place = node + 1;
-    return node;
+    return number_at(graph, place, object, node);
 }
 
-static uint32_t add_at(Graph *graph, uint32_t *place, const void *object, uint32_t parent)
+static inline uint32_t add_at(Graph *graph, ShadowPlace place, const void *object, uint32_t parent)
 {
-    if (*place)
-        return *place == (uint32_t)CUT ? NO_NODE : *place - 1;
+    uint32_t found = shadow_get(&graph->shadow, place, object);
+    if (found)
+        return found == CUT ? NO_NODE : found - 1;
     uint32_t number = kinds_of(graph->kinds, Py_TYPE((PyObject *)object));
     if (number == UINT32_MAX)
         return fail(graph, GRAPH_NO_MEMORY);
     const Kind *kind = kinds_row(graph->kinds, number);
     if (kind->flags & KIND_STOP && !(kind->flags & KIND_CLASS && !is_cut_class(graph, object))) {
-        *place = (uint32_t)CUT;
+        if (shadow_set(&graph->shadow, place, object, CUT))
+            fail(graph, GRAPH_NO_MEMORY);
         return NO_NODE;
     }
     uint64_t size = (layout_size(kind, object) + 15) & ~UINT64_C(15);
     uint32_t node = append(graph, object, number, size, layout_references(object), parent);
-    if (node != NO_NODE)
-        *place = node + 1;
-    return node;
+    return number_at(graph, place, object, node);
 }
 
 uint32_t graph_add(Graph *graph, const void *object, uint32_t parent)
 {
-    uint32_t *place = shadow_place(&graph->shadow, object);
-    return place == NULL ? fail(graph, GRAPH_NO_MEMORY) : add_at(graph, place, object, parent);
+    ShadowPlace place = shadow_locate(&graph->shadow, object);
+    return place == SHADOW_NONE ? fail(graph, GRAPH_NO_MEMORY)
+                                : add_at(graph, place, object, parent);
 }
 
 void graph_link(Graph *graph, uint32_t target)
 {
+    if (graph->edges.used == UINT32_MAX) {
+        fail(graph, GRAPH_TOO_MANY);
+        return;
+    }
     if (table_make_room(&graph->edges, 1)) {
         fail(graph, GRAPH_NO_MEMORY);
         return;
@@ -179,26 +212,26 @@ static int is_cut_here(const Graph *graph, const void *object)
 }
 
 /* Asks for what is needed of an object, and of the tables if it is known. */
-static void look_at(const Graph *graph, const Reference *reference)
+static inline void look_at(const Graph *graph, const Reference *reference)
 {
     if (reference->place == SHADOW_NONE)
         return;
-    uint32_t found = *shadow_at(&graph->shadow, reference->place, reference->object);
-    if (found && found != (uint32_t)CUT)
+    uint32_t found = shadow_get(&graph->shadow, reference->place, reference->object);
+    if (found && found != CUT)
         __builtin_prefetch(graph_unmet(graph, found - 1));
     else if (!found && Py_TYPE((PyObject *)reference->object) == &PyDict_Type)
         __builtin_prefetch((const void *)layout_word(reference->object, DICT_KEYS));
 }
 
-static void take(Graph *graph, const Reference *reference)
+static inline void take(Graph *graph, const Reference *reference)
 {
     if (reference->object == &end_of_node) {
         graph_expanded(graph);
     } else if (reference->object == &no_edge) {
         graph_link(graph, NO_NODE);
     } else {
-        uint32_t *place = shadow_at(&graph->shadow, reference->place, reference->object);
-        uint32_t target = add_at(graph, place, reference->object, (uint32_t)graph->expanded);
+        uint32_t target =
+            add_at(graph, reference->place, reference->object, (uint32_t)graph->expanded);
         if (target == NO_NODE)
             return;
         graph_met(graph, target);
@@ -207,7 +240,7 @@ static void take(Graph *graph, const Reference *reference)
 }
 
 /* Takes a reference, or one of the marks, among those that wait, and the oldest of them out. */
-static void ask_for(Graph *graph, const void *object, ShadowPlace place)
+static inline void ask_for(Graph *graph, const void *object, ShadowPlace place)
 {
     graph->waiting[graph->asked++ % WAITING] = (Reference){object, place};
     if (graph->asked - graph->looked_at > UNTIL_LOOKED_AT)
@@ -240,8 +273,7 @@ int graph_refer(PyObject *object, void *arg)
     if (place == SHADOW_NONE)
         return fail(graph, GRAPH_NO_MEMORY), 1;
     __builtin_prefetch(object);
-    if (place != SHADOW_ODD)
-        __builtin_prefetch(shadow_at(&graph->shadow, place, object));
+    shadow_prefetch(&graph->shadow, place);
     ask_for(graph, object, place);
     return graph->state != GRAPH_WHOLE;
 }
@@ -293,8 +325,10 @@ void graph_buffer(Graph *graph, uint64_t address, uint64_t bytes, uint32_t owner
                             : new_buffer(graph, address, place);
     if (buffer == NULL)
         return;
-    if (bytes > buffer->bytes)
-        buffer->bytes = *graph_size(graph, buffer->node) = bytes;
+    if (bytes > buffer->bytes) {
+        buffer->bytes = bytes;
+        graph_resize(graph, buffer->node, bytes);
+    }
     if (owner != NO_NODE)
         buffer->owner = owner;
     buffer->lent |= (uint32_t)lent;
@@ -353,7 +387,7 @@ static void refer_to_parts(Graph *graph, uint32_t node)
         return;
     }
     if (parts->size)
-        *graph_size(graph, node) = (parts->size + 15) & ~UINT64_C(15);
+        graph_resize(graph, node, (parts->size + 15) & ~UINT64_C(15));
     for (uint64_t at = 0; at < parts->child_count; at++)
         graph_refer((PyObject *)(uintptr_t)parts->children[at], graph);
     graph_refer_now(graph);
@@ -390,7 +424,7 @@ static const void *own_class(const Graph *graph, Kind *kind)
         uint32_t found = shadow_find(&graph->shadow, kind->type);
         if (!found)
             return NULL;
-        kind->is_cut = found == (uint32_t)CUT ? 1 : -1;
+        kind->is_cut = found == CUT ? 1 : -1;
     }
     return kind->is_cut > 0 ? kind->type : NULL;
 }
@@ -438,7 +472,7 @@ static void expand_one(Graph *graph, uint32_t node)
 void graph_expanded(Graph *graph)
 {
     size_t next = ++graph->expanded;
-    ((uint64_t *)graph->starts.rows)[next] = graph->edges.used;
+    ((uint32_t *)graph->starts.rows)[next] = (uint32_t)graph->edges.used;
     graph->starts.used = next + 1;
 }
 
@@ -465,4 +499,18 @@ void graph_expand(Graph *graph)
         graph->reading++;
         expand_one(graph, (uint32_t)node);
     }
+}
+
+size_t graph_in_place(const Graph *graph, uint32_t *nodes, size_t count)
+{
+    size_t cursor = 0, found = 0;
+    uint32_t number;
+    while ((number = shadow_next(&graph->shadow, &cursor)) != 0)
+        if (number != CUT && number - 1 < count && found < count)
+            nodes[found++] = number - 1;
+    const Buffer *buffers = graph->buffers.rows;
+    for (size_t at = 0; at < graph->buffers.used; at++)
+        if (buffers[at].node < count && found < count)
+            nodes[found++] = buffers[at].node;
+    return found;
 }

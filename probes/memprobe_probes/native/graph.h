@@ -42,15 +42,22 @@ typedef struct {
 } Reference;
 enum { WAITING = 64 }; /* a power of 2 */
 
+/* The bytes of one node, where they do not fit into 32 bits. */
+typedef struct {
+    uint32_t node;
+    uint64_t bytes;
+} Large;
+#define LARGE UINT32_MAX
+
 typedef struct {
     Kinds *kinds;
     Shadow shadow;
     Table objects;   /* const void *: the object, or the address of a buffer */
     Table kind_of;   /* uint32_t */
-    Table sizes;     /* uint64_t */
+    Table sizes;     /* uint32_t: bytes, LARGE: in the table of that name */
     Table parents;   /* uint32_t, NO_NODE for a root */
     Table unmet;     /* int32_t: references an object has and that were not met */
-    Table starts;    /* uint64_t: where the edges of a node begin, one more than nodes */
+    Table starts;    /* uint32_t: where the edges of a node begin, one more than nodes */
     Table edges;     /* uint32_t, NO_NODE: none */
     Table buffers;   /* Buffer */
     Table places;    /* of buffers: uint32_t number + 1, open addressing */
@@ -60,6 +67,7 @@ typedef struct {
     Table classes;   /* PyTypeObject *: classes met as objects that Python was not asked about */
     Table opaque;    /* uint32_t: opaque nodes */
     Table parts;     /* Parts, sorted by object */
+    Table large;     /* Large: the sizes that are; the last one of a node counts */
     Table cuts;      /* pairs of uint64_t: a task, and the future it waits for */
     ArrayLayout arrays;
     size_t expanded; /* nodes whose edges are known */
@@ -106,6 +114,10 @@ void graph_expanded(Graph *graph);
 int graph_traversable(const Kind *kind, const void *object);
 int graph_out_of_time(Graph *graph);
 
+/* Writes the nodes below `count` page by page, as their objects lie in memory; room for `count`.
+   Returns how many those are. */
+size_t graph_in_place(const Graph *graph, uint32_t *nodes, size_t count);
+
 uint32_t graph_find(const Graph *graph, const void *object);
 uint64_t graph_now(void);
 
@@ -118,13 +130,22 @@ static inline Kind *graph_kind(const Graph *graph, uint32_t node)
 {
     return kinds_row(graph->kinds, ((uint32_t *)graph->kind_of.rows)[node]);
 }
-static inline uint64_t *graph_size(const Graph *graph, uint32_t node)
+uint64_t graph_large(const Graph *graph, uint32_t node);
+static inline uint64_t graph_size(const Graph *graph, uint32_t node)
 {
-    return (uint64_t *)graph->sizes.rows + node;
+    uint32_t bytes = ((const uint32_t *)graph->sizes.rows)[node];
+    return bytes < LARGE ? bytes : graph_large(graph, node);
 }
+void graph_resize(Graph *graph, uint32_t node, uint64_t bytes);
 static inline int32_t *graph_unmet(const Graph *graph, uint32_t node)
 {
     return (int32_t *)graph->unmet.rows + node;
+}
+/* Asks the memory for what is kept of a node. */
+static inline void graph_ask_for(const Graph *graph, uint32_t node)
+{
+    __builtin_prefetch((const void *const *)graph->objects.rows + node);
+    __builtin_prefetch((const uint32_t *)graph->kind_of.rows + node);
 }
 static inline uint32_t graph_parent(const Graph *graph, uint32_t node)
 {
@@ -132,7 +153,7 @@ static inline uint32_t graph_parent(const Graph *graph, uint32_t node)
 }
 static inline uint64_t graph_start(const Graph *graph, uint32_t node)
 {
-    return ((uint64_t *)graph->starts.rows)[node];
+    return ((uint32_t *)graph->starts.rows)[node];
 }
 static inline uint32_t *graph_edge(const Graph *graph, uint64_t at)
 {

@@ -3,6 +3,9 @@
 
 #include <sys/mman.h>
 
+#define HUGE ((size_t)2 << 20) /* bytes of a huge page */
+#define LARGE (2 * HUGE)       /* from here on a table has such */
+
 static size_t in_use;
 static size_t bound = SIZE_MAX;
 
@@ -11,17 +14,51 @@ static size_t whole_pages(size_t bytes)
     return (bytes + 4095) & ~(size_t)4095;
 }
 
+/* Maps at a multiple of a huge page: only there a table keeps its huge pages when it grows. */
+static void *map_aligned(size_t bytes, int protection)
+{
+    char *start = mmap(NULL, bytes + HUGE, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                       -1, 0);
+    if (start == MAP_FAILED)
+        return NULL;
+    size_t before = (HUGE - (uintptr_t)start % HUGE) % HUGE;
+    if (before)
+        munmap(start, before);
+    munmap(start + before + bytes, HUGE - before);
+    return start + before;
+}
+
+static void *map_small(size_t bytes)
+{
+    void *start = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return start == MAP_FAILED ? NULL : start;
+}
+
 void *memory_map(size_t bytes)
 {
     bytes = whole_pages(bytes);
     if (bytes > bound || in_use > bound - bytes)
         return NULL;
-    void *start = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (start == MAP_FAILED)
+    void *start = bytes < LARGE ? map_small(bytes) : map_aligned(bytes, PROT_READ | PROT_WRITE);
+    if (start == NULL)
         return NULL;
-    if (bytes >= (size_t)4 << 20)
+    if (bytes >= LARGE)
         madvise(start, bytes, MADV_HUGEPAGE); /* refused is fine */
     in_use += bytes;
+    return start;
+}
+
+/* Moves the pages themselves, not what is in them. */
+static void *move(void *old, size_t old_bytes, size_t new_bytes)
+{
+    if (new_bytes < LARGE)
+        return mremap(old, old_bytes, new_bytes, MREMAP_MAYMOVE);
+    void *place = map_aligned(new_bytes, PROT_NONE);
+    if (place == NULL)
+        return MAP_FAILED;
+    void *start = mremap(old, old_bytes, new_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, place);
+    if (start == MAP_FAILED)
+        munmap(place, new_bytes);
     return start;
 }
 
@@ -33,10 +70,10 @@ void *memory_remap(void *old, size_t old_bytes, size_t new_bytes)
     new_bytes = whole_pages(new_bytes);
     if (new_bytes > old_bytes && (new_bytes > bound || in_use > bound - (new_bytes - old_bytes)))
         return NULL;
-    void *start = mremap(old, old_bytes, new_bytes, MREMAP_MAYMOVE);
+    void *start = move(old, old_bytes, new_bytes);
     if (start == MAP_FAILED)
         return NULL;
-    if (new_bytes >= (size_t)4 << 20)
+    if (new_bytes >= LARGE)
         madvise(start, new_bytes, MADV_HUGEPAGE);
     in_use += new_bytes - old_bytes;
     return start;

@@ -1,8 +1,8 @@
 #include "shadow.h"
 
-enum { SLOTS = 256, PAGES = 512, FIRST_REGIONS = 1 << 10, FIRST_ROWS = 1 << 6 };
+enum { SLOTS = 128, PAGES = 512, FIRST_REGIONS = 1 << 10, FIRST_ROWS = 1 << 6 };
 enum { FIRST_BLOCKS = 1 << 12, FIRST_ODD = 1 << 12 };
-enum { REGION_BITS = 21, PAGE_BITS = 12, SLOT_BITS = 4 };
+enum { REGION_BITS = 21, PAGE_BITS = 12, SLOT_BITS = 5 };
 
 static size_t spread(uintptr_t key)
 {
@@ -11,7 +11,8 @@ static size_t spread(uintptr_t key)
 
 int shadow_open(Shadow *shadow)
 {
-    shadow->last_key = 0;
+    for (size_t at = 0; at < SHADOW_RECENT; at++)
+        shadow->recent[at].key = 0;
     if (table_open(&shadow->regions, sizeof(ShadowRegion), FIRST_REGIONS) ||
         table_open(&shadow->pages, PAGES * sizeof(uint32_t), FIRST_ROWS) ||
         table_open(&shadow->blocks, SLOTS * sizeof(uint32_t), FIRST_BLOCKS) ||
@@ -93,18 +94,8 @@ static ShadowPlace slot_in(uint32_t block, uintptr_t address)
     return (ShadowPlace)block * SLOTS + ((address >> SLOT_BITS) & (SLOTS - 1));
 }
 
-static ShadowPlace locate_odd(Shadow *shadow, uintptr_t key)
-{
-    if (shadow->odd.used * 2 > shadow->odd.room && widen_odd(shadow))
-        return SHADOW_NONE;
-    ShadowOdd *place = odd_place(&shadow->odd, key);
-    shadow->odd.used += !place->key;
-    place->key = key;
-    return SHADOW_ODD;
-}
-
-/* Makes the region of an address the last one. */
-static int find_region(Shadow *shadow, uintptr_t key)
+/* Makes a region a recent one. */
+static int recall(Shadow *shadow, uintptr_t key)
 {
     if (shadow->regions.used * 2 > shadow->regions.room && widen_regions(shadow))
         return -1;
@@ -115,48 +106,78 @@ static int find_region(Shadow *shadow, uintptr_t key)
         *place = (ShadowRegion){key, (uint32_t)shadow->pages.used++};
         shadow->regions.used++;
     }
-    shadow->last_key = key;
-    shadow->last_blocks = place->blocks;
+    shadow->recent[key % SHADOW_RECENT] = *place;
+    return 0;
+}
+
+static int new_block(Shadow *shadow, uint32_t *block)
+{
+    if (table_make_room(&shadow->blocks, 1))
+        return -1;
+    *block = (uint32_t)shadow->blocks.used++;
     return 0;
 }
 
 ShadowPlace shadow_locate(Shadow *shadow, const void *object)
 {
     uintptr_t address = (uintptr_t)object, key = region_of(address);
+    const ShadowRegion *region = &shadow->recent[key % SHADOW_RECENT];
     if (address & 15)
-        return locate_odd(shadow, address);
-    if (key != shadow->last_key && find_region(shadow, key))
+        return SHADOW_ODD;
+    if (region->key != key && recall(shadow, key))
         return SHADOW_NONE;
-    uint32_t *block = block_of(shadow, shadow->last_blocks, address);
-    if (!*block) {
-        if (table_make_room(&shadow->blocks, 1))
-            return SHADOW_NONE;
-        *block = (uint32_t)shadow->blocks.used++;
-    }
+    uint32_t *block = block_of(shadow, region->blocks, address);
+    if (!*block && new_block(shadow, block))
+        return SHADOW_NONE;
     return slot_in(*block, address);
 }
 
-uint32_t *shadow_at(const Shadow *shadow, ShadowPlace place, const void *address)
+uint32_t shadow_elsewhere(const Shadow *shadow, const void *address)
 {
-    if (place == SHADOW_ODD)
-        return &odd_place(&shadow->odd, (uintptr_t)address)->value;
-    return (uint32_t *)shadow->blocks.rows + place;
+    const ShadowOdd *place = odd_place(&shadow->odd, (uintptr_t)address);
+    return place->key ? place->value : 0;
 }
 
-uint32_t *shadow_place(Shadow *shadow, const void *address)
+static int set_elsewhere(Shadow *shadow, uintptr_t key, uint32_t number)
 {
-    ShadowPlace place = shadow_locate(shadow, address);
-    return place == SHADOW_NONE ? NULL : shadow_at(shadow, place, address);
+    if (shadow->odd.used * 2 > shadow->odd.room && widen_odd(shadow))
+        return -1;
+    ShadowOdd *place = odd_place(&shadow->odd, key);
+    shadow->odd.used += !place->key;
+    *place = (ShadowOdd){key, number};
+    return 0;
+}
+
+int shadow_set(Shadow *shadow, ShadowPlace place, const void *address, uint32_t number)
+{
+    uint32_t half = (uintptr_t)address >> 4 & 1;
+    uint32_t *kept = (uint32_t *)shadow->blocks.rows + place;
+    if (place == SHADOW_ODD || (*kept && (*kept & 1) != half))
+        return set_elsewhere(shadow, (uintptr_t)address, number);
+    *kept = number << 1 | half;
+    return 0;
 }
 
 uint32_t shadow_find(const Shadow *shadow, const void *object)
 {
     uintptr_t address = (uintptr_t)object;
-    if (address & 15) {
-        const ShadowOdd *place = odd_place(&shadow->odd, address);
-        return place->key ? place->value : 0;
-    }
+    if (address & 15)
+        return shadow_elsewhere(shadow, object);
     const ShadowRegion *region = region_place(&shadow->regions, region_of(address));
     uint32_t block = region->key ? *block_of(shadow, region->blocks, address) : 0;
-    return block ? ((uint32_t *)shadow->blocks.rows)[slot_in(block, address)] : 0;
+    return block ? shadow_get(shadow, slot_in(block, address), object) : 0;
+}
+
+uint32_t shadow_next(const Shadow *shadow, size_t *cursor)
+{
+    const uint32_t *places = shadow->blocks.rows;
+    size_t end = shadow->blocks.used * SLOTS;
+    for (; *cursor < end; ++*cursor)
+        if (places[*cursor])
+            return places[(*cursor)++] >> 1;
+    const ShadowOdd *odd = shadow->odd.rows;
+    for (; *cursor - end < shadow->odd.room; ++*cursor)
+        if (odd[*cursor - end].value)
+            return odd[(*cursor)++ - end].value;
+    return 0;
 }
