@@ -12,6 +12,7 @@ from memprobe_probes import native_walker
 
 UNIT = Path(__file__).parents[1] / "unit"
 PROBES = Path(native_walker.__file__).parents[1]
+CYCLES = Path(__file__).with_name("programs") / "cycles_again_and_again.py"
 SEEDS = 40
 ROUNDING = 16  # bytes per block; a block that is found by its object alone has no rest of its own
 
@@ -45,3 +46,9 @@ def test_sizes_are_what_the_allocators_were_asked_for(python: str) -> None:
 def test_random_graphs_are_attributed_alike(python: str) -> None:
     said = run(python, "-I", str(UNIT / "compared.py"), str(PROBES), str(SEEDS))
     assert said == "compared\n"
+
+
+def test_looking_for_cycles_frees_nothing_that_is_free(python: str) -> None:
+    first, *others = map(int, run(python, "-I", str(CYCLES), str(PROBES)).split())
+    assert first >= 1000
+    assert others == [first, first]

@@ -313,7 +313,7 @@ def test_a_thread_waits_since_a_cell_unless_it_waits_for_work(users: Any, kind: 
 
 
 def test_a_thread_at_work_in_a_librarys_own_code_does_not_wait() -> None:
-    values = np.random.default_rng(1).random(20_000_000)
+    values = np.random.default_rng(1).random(60_000_000)
     thread = threading.Thread(target=values.sort, daemon=True)
     thread.start()
     waiting = Waiting()
@@ -321,7 +321,7 @@ def test_a_thread_at_work_in_a_librarys_own_code_does_not_wait() -> None:
     for cell in range(4):
         waiting.look(cell)
         seen.append(waiting.since_of_thread(thread.ident or 0))
-        thread.join(0.1)
+        thread.join(0.05)
     assert thread.is_alive(), "it was done before it had been looked at"
     assert seen[-1] != 0
     thread.join()

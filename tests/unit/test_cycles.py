@@ -290,7 +290,6 @@ def by_walker() -> dict[str, Any]:
 
 
 def test_the_walker_tells_apart_what_frozen_objects_keep() -> None:
-    gc.enable()
     gc.collect()
     frozen = Ring(Ring(np.ones(HALF)))
     gc.freeze()
