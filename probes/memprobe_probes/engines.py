@@ -29,7 +29,7 @@ AWAITED, LATER, AT_REST = "awaited", "later", "at rest"
 
 ATTEMPTS = 2
 MOST_FAILURES = 4  # attempts in a row, then the walker is left alone
-PREPARING_NS = 100_000_000  # for adapters, before a copy is made; each lets the program run
+PREPARING_NS = 200_000_000  # for adapters, before a copy is made; each lets the program run
 LONGEST_WAIT = 25.0  # seconds; the copy itself gets less
 
 

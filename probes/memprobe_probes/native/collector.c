@@ -163,7 +163,9 @@ static void descend(Graph *graph, Garbage *garbage, size_t at)
         if (graph_traversable(&kind, object))
             kind.traverse((PyObject *)object, reach_below, graph);
     }
+    graph->below_garbage = 1;
     graph_expand(graph);
+    graph->below_garbage = 0;
 }
 
 /* Whether only garbage keeps a node below it; a buffer goes with the object that it belongs to. */

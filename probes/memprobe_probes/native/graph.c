@@ -354,7 +354,7 @@ static void note_opaque(Graph *graph, uint32_t node, const Parts *parts)
     uint32_t number = ((uint32_t *)graph->kind_of.rows)[node];
     if (table_make_room(&graph->opaque, 1) == 0)
         ((uint32_t *)graph->opaque.rows)[graph->opaque.used++] = node;
-    if (parts == NULL && (number < graph->missed.room ||
+    if (parts == NULL && !graph->below_garbage && (number < graph->missed.room ||
                           table_grow(&graph->missed, (size_t)number + 1) == 0))
         ((uint64_t *)graph->missed.rows)[number]++;
 }
