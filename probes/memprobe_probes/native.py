@@ -10,7 +10,7 @@ import gc
 import sys
 import time
 
-from . import cycles, limits
+from . import cycles, limits, places
 from .native_answer import Answer, Incomplete, Tight
 from .native_child import Child, Crashed, Hung
 from .native_kinds import BYTEARRAY, DICT, INT, LIST, SET, STR, Classes, first
@@ -38,6 +38,7 @@ class Native:
 
     def __init__(self, walker: Any) -> None:
         self.walker = walker
+        places.use(walker)
         self.classes = Classes()
         self.classes.mistaken = _mistaken(walker)
         self.classes.learn(first())

@@ -11,7 +11,7 @@ from __future__ import annotations
 import gc
 import itertools
 
-from . import numpy_arrays, sizes
+from . import numpy_arrays, places, sizes
 from .paths import kinds_on_the_way, named_steps
 from .walk import types
 
@@ -63,6 +63,11 @@ def _found_again(chain: Chain, root: Any, class_at: Callable[[int], type | None]
 
 def _child_at(obj: Any, address: int) -> Any:
     """Return what ``obj`` refers to at an address, or None."""
+    for kind in (list, tuple):
+        if kind in sizes.mro(type(obj)):
+            at = places.position(obj, address)
+            if at is not None:
+                return kind.__getitem__(obj, at)
     for group in _children(obj):
         for child in group:
             if id(child) == address:
@@ -73,9 +78,6 @@ def _child_at(obj: Any, address: int) -> Any:
 def _children(obj: Any) -> Iterable[Iterable[Any]]:
     cls = type(obj)
     ancestry = sizes.mro(cls)
-    if list in ancestry or tuple in ancestry:
-        kind = list if list in ancestry else tuple
-        yield itertools.islice(kind.__iter__(obj), MOST_LOOKED_AT)
     if dict in ancestry:
         yield itertools.islice(dict.values(obj), MOST_LOOKED_AT)
         if dict.__len__(obj) > MOST_LOOKED_AT:

@@ -6,7 +6,7 @@ import itertools
 import sys
 import types
 
-from . import frames, sizes
+from . import frames, places, sizes
 from .walk import Walk
 
 TYPE_CHECKING = False
@@ -92,7 +92,7 @@ def edge_name(above: Any, below: Any) -> str:
         return "data"
     cls = type(above)
     if cls is list or cls is tuple:
-        position = next((i for i, one in enumerate(above) if one is below), None)
+        position = places.position(above, id(below))
         return "[*]" if position is None else f"[{position}]"
     if cls is types.FrameType:
         if frames.is_locals_dict(above, below):

@@ -373,6 +373,7 @@ static PyObject *walker_scout(PyObject *module, PyObject *tuple)
     if (prepare(&walk, &request)) {
         found = no_memory();
     } else {
+        walk.graph.scouting = 1;
         walk_roots(&walk);
         if (list_what_is_asked(&walk, classes, opaque) == 0)
             found = Py_BuildValue("OOnN", classes, opaque, (Py_ssize_t)graph_nodes(&walk.graph),
@@ -437,6 +438,26 @@ static PyObject *walker_array(PyObject *module, PyObject *args)
                          (unsigned long long)(uintptr_t)arrays_base(object));
 }
 
+/* Reads only: from Python each element would be written to. */
+static PyObject *walker_position(PyObject *module, PyObject *args)
+{
+    PyObject *container;
+    unsigned long long address;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "OK", &container, &address))
+        return NULL;
+    int is_list = PyList_Check(container);
+    if (!is_list && !PyTuple_Check(container))
+        return PyLong_FromLong(-1);
+    Py_ssize_t size = is_list ? PyList_Size(container) : PyTuple_Size(container);
+    for (Py_ssize_t at = 0; at < size; at++) {
+        const PyObject *one = is_list ? PyList_GetItem(container, at) : PyTuple_GetItem(container, at);
+        if ((uintptr_t)one == (uintptr_t)address)
+            return PyLong_FromSsize_t(at);
+    }
+    return PyLong_FromLong(-1);
+}
+
 static PyObject *walker_check(PyObject *module, PyObject *ignored)
 {
     (void)module;
@@ -465,6 +486,7 @@ static PyMethodDef methods[] = {
     {"abilities", walker_abilities, METH_NOARGS, "Prepare; return what cannot be told, and why."},
     {"size", walker_size, METH_VARARGS, "Return the bytes of an object, as the walk reads them."},
     {"array", walker_array, METH_VARARGS, "Return what the walk reads of an ndarray."},
+    {"position", walker_position, METH_VARARGS, "Return where an object lies in a list or tuple."},
     {"scout", walker_scout, METH_O, "Return classes and objects that Python is asked about."},
     {"here", walker_here, METH_O, "Walk in this process; return the answer."},
     {"spawn", walker_spawn, METH_VARARGS, "Walk in a copy of this process; return its pid."},

@@ -21,6 +21,9 @@ def size(object: Any, sizer: int, /) -> int:
 def array(object: Any, layout: bytes, /) -> tuple[int, int, int, int]:
     """Return of an ndarray: lowest and highest address, bytes of elements, address of its base."""
 
+def position(container: list[Any] | tuple[Any, ...], address: int, /) -> int:
+    """Return the index of the object at an address, -1 where it is not in the container."""
+
 def scout(request: Request, /) -> tuple[list[type], list[Any], int, bool]:
     """Walk a little way; return unknown classes, objects to be asked, nodes, and whether whole."""
 

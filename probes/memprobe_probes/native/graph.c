@@ -8,6 +8,7 @@
 #include "layout.h"
 
 enum { FIRST_NODES = 1 << 14, CHECK_EVERY = 4095, AHEAD = 12 };
+enum { SCOUTED_REFERENCES = 2, MOST_ALIKE = 100000 }; /* per node that a scout may make; in a row */
 enum { UNTIL_LOOKED_AT = 16, UNTIL_TAKEN = 32 };
 enum { DICT_KEYS = 32 }; /* where a dict has the address of its keys */
 
@@ -258,6 +259,25 @@ void graph_refer_now(Graph *graph)
     }
 }
 
+/* A scout looks for classes and for what adapters know: numbers and texts are neither, and most of
+   a heap. Where an object refers to many of them in a row, the rest is taken for the same; what it
+   costs is bounded by the references, whatever they lead to. Returns -1 where that is reached. */
+static int is_worth_a_look(Graph *graph, PyObject *object)
+{
+    uint32_t number = kinds_of(graph->kinds, Py_TYPE(object));
+    if (++graph->passed > SCOUTED_REFERENCES * graph->most)
+        fail(graph, GRAPH_TOO_MANY);
+    if (number == UINT32_MAX ||
+        !(kinds_row(graph->kinds, number)->flags & (KIND_LEAF | KIND_FIXED))) {
+        graph->alike = 0;
+        return 1;
+    }
+    if (++graph->alike <= MOST_ALIKE)
+        return 0;
+    graph->shortened++;
+    return -1;
+}
+
 int graph_refer(PyObject *object, void *arg)
 {
     Graph *graph = arg;
@@ -267,6 +287,9 @@ int graph_refer(PyObject *object, void *arg)
         graph->shortened++;
         return 1;
     }
+    int worth = graph->scouting ? is_worth_a_look(graph, object) : 1;
+    if (worth <= 0)
+        return worth < 0 || graph->state != GRAPH_WHOLE;
     if (graph->task && is_cut_here(graph, object))
         return 0;
     ShadowPlace place = shadow_locate(&graph->shadow, object);
@@ -451,7 +474,7 @@ static void expand_one(Graph *graph, uint32_t node)
     const void *object = graph_object(graph, node);
     graph->node = node;
     graph->task = kind.flags & KIND_TASK;
-    graph->referred = 0;
+    graph->referred = graph->alike = 0;
     if (kind.flags & KIND_BUFFER) {
         for (int at = 0; at < BUFFER_EDGES; at++)
             ask_for(graph, &no_edge, SHADOW_NONE);

@@ -74,6 +74,8 @@ typedef struct {
     size_t most;     /* nodes, at most */
     size_t per_node;   /* references followed of one object, at most; 0: all */
     size_t shortened;  /* objects of which not all were followed */
+    int scouting;      /* only what Python may be asked about is looked for */
+    size_t passed, alike; /* references that a scout has met; to numbers and texts in a row */
     int below_garbage; /* what waiting garbage keeps: of no holder, so nothing of it is missed */
     uint64_t deadline; /* ns of CLOCK_MONOTONIC, 0: none */
     State state;
