@@ -1,6 +1,5 @@
 """Parse records; the collector comes when it is due."""
 
-
 import numpy as np
 
 
