@@ -31,7 +31,7 @@ WALKER       := probes/memprobe_probes/walker.c $(wildcard probes/memprobe_probe
 READY_WALKER := $(VENV)/.ready-walker
 BUILD_WALKER := $(BIN)/python setup.py --quiet build_ext --inplace
 
-.PHONY: help demo native test lint accuracy contrast picture benchmark allocations report-day peers benchmark-snapshot test-matrix clean
+.PHONY: help demo native test lint accuracy contrast picture benchmark allocations report-day peers benchmark-snapshot soak test-matrix clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -50,6 +50,8 @@ help:
 	@echo 'make peers        ask other tools about ten of the scenarios, write reports/peers.md'
 	@echo 'make benchmark-snapshot  what a look at the whole heap costs, write reports/snapshot.md'
 	@echo '                  (an hour; goes on where it was cut off)'
+	@echo 'make soak         2,000 snapshots of a kernel hard at work, write reports/soak.md'
+	@echo '                  (goes on where it was cut off; MINUTES=20 of one piece)'
 	@echo 'make test-matrix  the tests on every Python from 3.10 to 3.13 that is installed'
 	@echo 'make clean        remove .venv and everything that was built'
 
@@ -94,6 +96,9 @@ peers: $(READY_DEV) $(READY_WALKER)
 
 benchmark-snapshot: $(READY_DEV) $(READY_WALKER)
 	$(BIN)/python benchmarks/snapshot.py
+
+soak: $(READY_DEV) $(READY_WALKER)
+	$(BIN)/python benchmarks/soak.py $(if $(MINUTES),--minutes $(MINUTES))
 
 # One virtual environment per version, inside .venv; a missing version is said, not failed.
 test-matrix:

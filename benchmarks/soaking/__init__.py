@@ -1,0 +1,1 @@
+"""The parts of benchmarks/soak.py: one kernel at work, and the page about all of them."""

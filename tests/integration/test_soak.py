@@ -1,0 +1,28 @@
+"""A short soak without Spark; the long one is ``make soak``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from memprobe_probes import native_walker
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+
+from soaking import page, piece
+
+FEWEST, MOST = 8, 40  # snapshots, as fast as the machine is
+UNSURE = ("snapshots", "memory, second half against first")  # nothing to be judged by so few
+
+
+@pytest.mark.skipif(native_walker.load()[0] is None, reason=str(native_walker.load()[1]))
+def test_a_kernel_hard_at_work_is_as_before_after_many_snapshots(tmp_path: Path) -> None:
+    found = piece.soak(Path(sys.executable), tmp_path, minutes=0.2, snapshots=MOST, spark=False)
+    assert found["snapshots"] >= FEWEST
+    assert {"BLAS", "Arrow", "memory", "compression"} <= found["work"].keys()
+    assert all(work["done"] > 10 for work in found["work"].values()), found["work"]
+    text, _ = page.page([found])
+    failed = [row for row in page._checks([found]) if not row[3] and row[0] not in UNSURE]
+    assert failed == [], text
