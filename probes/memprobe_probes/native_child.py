@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _GRACE = 1.0  # seconds after the copy should have ended itself
-_SHORTEST, _LONGEST = 0.001, 0.02  # seconds between two looks
+_LONGEST = 0.5  # seconds until it is looked whether it has had its time
 _ENDINGS = {71: "there is no memory for its tables", 74: "its answer could not be written"}
 
 
@@ -53,12 +53,12 @@ class Child:
 
     def wait(self, seconds: float) -> bool:
         """Wait up to so long for its end; return whether it has come."""
-        until, pause = time.monotonic() + seconds, _SHORTEST
+        until = time.monotonic() + seconds
         while not self.done():
-            if time.monotonic() >= until:
+            left = min(until - time.monotonic(), _LONGEST)
+            if left <= 0:
                 return False
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST)
+            self._walker.rest(self.pid, int(left * 1000) + 1)
         return True
 
     def _has_ended(self) -> bool:

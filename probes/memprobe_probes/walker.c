@@ -404,6 +404,18 @@ static PyObject *walker_wait(PyObject *module, PyObject *args)
     return PyLong_FromLong(status);
 }
 
+static PyObject *walker_rest(PyObject *module, PyObject *args)
+{
+    int pid, milliseconds;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "ii", &pid, &milliseconds))
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    child_rest((pid_t)pid, milliseconds);
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
+}
+
 static PyObject *walker_size(PyObject *module, PyObject *args)
 {
     PyObject *object;
@@ -490,6 +502,7 @@ static PyMethodDef methods[] = {
     {"scout", walker_scout, METH_O, "Return classes and objects that Python is asked about."},
     {"here", walker_here, METH_O, "Walk in this process; return the answer."},
     {"spawn", walker_spawn, METH_VARARGS, "Walk in a copy of this process; return its pid."},
+    {"rest", walker_rest, METH_VARARGS, "Rest until a copy has ended, or for so many ms."},
     {"wait", walker_wait, METH_VARARGS, "Return the status of a copy that ended, else None."},
     RETURNED_METHOD,
     {NULL, NULL, 0, NULL},

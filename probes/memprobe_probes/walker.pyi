@@ -36,6 +36,9 @@ def spawn(request: Request, out: int, done: int, seconds: int, /) -> int:
     Returns the copy's pid; it ends after ``seconds`` at the latest. Raises OSError or MemoryError.
     """
 
+def rest(pid: int, milliseconds: int, /) -> None:
+    """Return when a copy has ended, or after so long, or for a signal. Frees the GIL."""
+
 def wait(pid: int, block: bool | int, /) -> int | None:
     """Return the wait status of a copy that ended, or None while it runs. Raises OSError."""
 

@@ -3,21 +3,26 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef SYS_close_range
 #define SYS_close_range 436
 #endif
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
 #ifndef __WALL
 #define __WALL 0x40000000
 #endif
-enum { MOST_DESCRIPTORS = 65536 };
+enum { MOST_DESCRIPTORS = 65536, REST_NS = 10000000 };
 
 enum { TICK = 200000 }; /* us */
 
@@ -145,4 +150,17 @@ int child_wait(pid_t pid, int block, int *status)
         if (errno != EINTR)
             return -errno;
     }
+}
+
+void child_rest(pid_t pid, int milliseconds)
+{
+    struct timespec shortest = {0, REST_NS};
+    int file = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (file < 0) { /* an older kernel, or a sandbox */
+        nanosleep(&shortest, NULL);
+        return;
+    }
+    struct pollfd ended = {file, POLLIN, 0};
+    poll(&ended, 1, milliseconds);
+    close(file);
 }

@@ -21,4 +21,8 @@ int child_write(int descriptor, const void *start, size_t bytes);
 /* Returns 1 and the wait status once the child has ended, 0 while it runs, a negative errno. */
 int child_wait(pid_t pid, int block, int *status);
 
+/* Returns as soon as the child has ended, after so long, or for a signal; where the system cannot
+   tell, after a short while. */
+void child_rest(pid_t pid, int milliseconds);
+
 #endif
