@@ -58,7 +58,11 @@ def _takes(tool: tools.Tool, names: list[str], times: int, tell: Callable[..., N
         del waited
     for _ in range(1 if slow else times):
         _pause()
-        _told(waits.beside_a_loop(tool.take), tell, "loop")
+        waited = waits.beside_a_loop(tool.take)
+        _told(waited, tell, "loop")
+        if slow:
+            tell("details", **tool.read(waited.answer, []).details)
+        del waited
     _pause()
     _watched(tool, tell)
     _pause()

@@ -122,9 +122,27 @@ class Memprobe(Tool):
 
 
 class MemprobeHere(Memprobe):
-    """The native walk in the process itself, as at a script's end."""
+    """The native walk in the process itself: what a copy saves the program. No probe does this."""
 
-    unhurried = True
+    def __init__(self, namespace: Namespace) -> None:
+        super().__init__(namespace)
+        from memprobe_probes import native, native_walker
+
+        walker, reason = native_walker.load()
+        if walker is None:
+            raise RuntimeError(reason)
+        self._native = native.Native(walker)
+
+    def take(self) -> Any:
+        from memprobe_probes import roots
+
+        found = self._probe._look(at_exit=False)
+        return self._native.here(found, roots.stop_ids(self._probe.shell), (), 10**12)
+
+    def read(self, answer: Any, names: list[str]) -> Seen:
+        types = {row["type"]: row["count"] for row in answer["types"]}
+        alone = _alone(answer, names)
+        return Seen(answer["objects"], types.get("str", 0), alone, self._measured())
 
 
 class MemprobeFallback(Memprobe):
@@ -150,6 +168,8 @@ class Guppy(Tool):
 
     def read(self, answer: Any, names: list[str]) -> Seen:
         heap, _, found = answer
+        if not names:
+            return Seen(details={"heap_alone": found})
         texts = (heap & str).count
         start = time.perf_counter()
         alone = {name: self._hp.iso(self.namespace[name]).domisize for name in names}
@@ -246,7 +266,7 @@ def _alone(record: dict[str, Any], names: list[str]) -> dict[str, int]:
 TOOLS: dict[str, Callable[[Namespace], Tool]] = {
     "nothing": Nothing,
     "memprobe native": Memprobe,
-    "memprobe here": MemprobeHere,
+    "memprobe in the process": MemprobeHere,
     "memprobe fallback": MemprobeFallback,
     "guppy3": Guppy,
     "pympler muppy": Muppy,
