@@ -210,7 +210,7 @@ def array_layout() -> bytes:
     """Return where dtypes keep what the walker reads, and whether numpy is there at all."""
     version = getattr(sys.modules.get("numpy"), "__version__", None)
     if type(version) is not str or numpy_arrays.arrays() is None:
-        return packed((0, 0, 0, 0, 0))
+        return packed((0, 0, 0, 0, 0, 0))
     if version.startswith("1."):
-        return packed((32, 0, 27, 0, 1))
-    return packed((40, 1, 32, 1, 1))
+        return packed((32, 0, 27, 0, 48, 1))
+    return packed((40, 1, 32, 1, 96, 1))

@@ -31,6 +31,7 @@ typedef struct {
 typedef struct {
     uint64_t elsize, elsize_wide; /* offset in a dtype; whether 8 bytes wide */
     uint64_t flags, flags_wide;
+    uint64_t fields; /* offset of the dict of a structured one's fields */
     uint64_t known; /* numpy is there, and its arrays were checked to be as expected */
 } ArrayLayout;
 
