@@ -62,7 +62,18 @@ def _heap(found: Found, heap: str) -> list[str]:
     rss = truth.get("rss", 0) / 2**20
     lines = [f"## {TITLES[heap]}", "", f"{rss:,.0f} MiB resident before any tool."]
     lines += [*truth.get("said", []), "", HEADER, "|---|---|---|---|---|---|---|---|"]
-    return lines + [_row(tool, found[heap, tool], truth) for tool in tools] + [""]
+    lines += [_row(tool, found[heap, tool], truth) for tool in tools]
+    return [*lines, "", *_failed(found, heap, tools)]
+
+
+def _failed(found: Found, heap: str, tools: list[str]) -> list[str]:
+    """Say which takes did not come to their end, and why."""
+    lines = []
+    for tool in tools:
+        why = [line["why"] for line in found[heap, tool].lines.get("failed", [])]
+        if why:
+            lines.append(f"{tool}: {len(why)} takes are left out: {why[-1]}.")
+    return [*lines, ""] if lines else []
 
 
 def _row(tool: str, told: Told, truth: dict[str, int]) -> str:

@@ -47,32 +47,38 @@ def measure(heap: str, tool: str, output: str, times: int, namespace: dict[str, 
 
 
 def _takes(tool: tools.Tool, names: list[str], times: int, tell: Callable[..., None]) -> None:
-    first = _ticker(tool, tell, "first")
+    first = waits.beside_a_ticker(tool.take)
+    _told(first, tell, "first")
     slow = first.seconds > SLOW
     tell("seen", **asdict(tool.read(first.answer, names)))
     del first
     for _ in range(0 if slow else times):
-        _pause()
-        waited = _ticker(tool, tell, "ticker")
-        tell("details", **tool.read(waited.answer, []).details)
-        del waited
+        _once(tool, tell, waits.beside_a_ticker, "ticker")
     for _ in range(1 if slow else times):
+        _once(tool, tell, waits.beside_a_loop, "loop")
+    for step in (_watched, _beside_a_twin):
         _pause()
-        waited = waits.beside_a_loop(tool.take)
-        _told(waited, tell, "loop")
-        if slow:
-            tell("details", **tool.read(waited.answer, []).details)
-        del waited
-    _pause()
-    _watched(tool, tell)
-    _pause()
-    _beside_a_twin(tool, tell)
+        try:
+            step(tool, tell)
+        except tools.Failed as error:
+            tell("failed", why=str(error))
 
 
-def _ticker(tool: tools.Tool, tell: Callable[..., None], kind: str) -> waits.Waited:
-    waited = waits.beside_a_ticker(tool.take)
+def _once(
+    tool: tools.Tool,
+    tell: Callable[..., None],
+    beside: Callable[[Callable[[], Any]], waits.Waited],
+    kind: str,
+) -> None:
+    """Do one take; one that failed, as where a copy got too little time, is told and left out."""
+    _pause()
+    try:
+        waited = beside(tool.take)
+    except tools.Failed as error:
+        tell("failed", why=str(error))
+        return
     _told(waited, tell, kind)
-    return waited
+    tell("details", **tool.read(waited.answer, []).details)
 
 
 def _told(waited: waits.Waited, tell: Callable[..., None], kind: str) -> None:

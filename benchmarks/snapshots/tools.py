@@ -29,6 +29,10 @@ class Seen:
     details: dict[str, Any] = field(default_factory=dict)
 
 
+class Failed(Exception):
+    """A tool did not do what it is measured for: why."""
+
+
 class Tool:
     """One tool in one target. ``prepare`` runs before anything is measured."""
 
@@ -54,7 +58,7 @@ class Nothing(Tool):
 class Memprobe(Tool):
     """A probe's own snapshot, as ``memprobe snapshot`` asks for it; the record is read back."""
 
-    engine, unhurried, max_pause = "native", False, 0.25
+    engine, max_pause = "native", 0.25
 
     def __init__(self, namespace: Namespace) -> None:
         super().__init__(namespace)
@@ -73,7 +77,10 @@ class Memprobe(Tool):
     def take(self) -> Any:
         self._notes["started"] = time.perf_counter()
         self._notes["cpu"] = time.thread_time()
-        self._probe.snapshot("request", unhurried=self.unhurried)
+        self._probe.snapshot("request")
+        engines = self._probe._engines
+        if engines.engine != self.engine:
+            raise Failed(engines.note or "no snapshot was taken")
 
     def read(self, answer: Any, names: list[str]) -> Seen:
         import json
@@ -83,7 +90,7 @@ class Memprobe(Tool):
         record = [one for one in records if one["kind"] == "snapshot"][-1]
         errors = [one["detail"] for one in records if one["kind"] == "event"]
         if "skipped" in record or record["engine"] != self.engine:
-            raise RuntimeError(record.get("skipped") or record["engine_note"])
+            raise Failed(record.get("skipped") or record["engine_note"])
         types = {row["type"]: row["count"] for row in record["types"]}
         details = {"pause_ns": record["pause_ns"], "errors": errors, **self._measured()}
         return Seen(record["objects"], types.get("str", 0), _alone(record, names), details)
@@ -130,7 +137,7 @@ class MemprobeHere(Memprobe):
 
         walker, reason = native_walker.load()
         if walker is None:
-            raise RuntimeError(reason)
+            raise Failed(reason)
         self._native = native.Native(walker)
 
     def take(self) -> Any:
