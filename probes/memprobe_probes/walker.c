@@ -462,11 +462,11 @@ static PyObject *walker_position(PyObject *module, PyObject *args)
     if (!is_list && !PyTuple_Check(container))
         return PyLong_FromLong(-1);
     Py_ssize_t size = is_list ? PyList_Size(container) : PyTuple_Size(container);
-    for (Py_ssize_t at = 0; at < size; at++) {
-        const PyObject *one = is_list ? PyList_GetItem(container, at) : PyTuple_GetItem(container, at);
-        if ((uintptr_t)one == (uintptr_t)address)
+    const uintptr_t *items =
+        (const uintptr_t *)(is_list ? layout_word(container, 24) : (uintptr_t)container + 24);
+    for (Py_ssize_t at = 0; at < size; at++)
+        if (items[at] == (uintptr_t)address)
             return PyLong_FromSsize_t(at);
-    }
     return PyLong_FromLong(-1);
 }
 
