@@ -1,4 +1,4 @@
-"""The benchmark of snapshots: its heaps are as large as it says, its goals judged by the numbers."""
+"""The benchmark of snapshots: its heaps are as large as it says, its goals judged by numbers."""
 
 from __future__ import annotations
 
