@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -28,6 +29,7 @@ GOAL = 2000  # snapshots, of all pieces together
 def main() -> int:
     """Add a piece, write the page."""
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the kernel is ended all the same
     if options.again:
         KEPT.unlink(missing_ok=True)
     try:

@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+NAME = "memprobe-copy"  # of the process, from its first moment on
 _GRACE = 1.0  # seconds after the copy should have ended itself
 _LONGEST = 0.5  # seconds until it is looked whether it has had its time
 _ENDINGS = {71: "there is no memory for its tables", 74: "its answer could not be written"}

@@ -17,11 +17,13 @@ import pytest
 from building import obstacle
 from running import PROGRAMS, bare_environment
 
+import memprobe
 from memprobe_probes import native_walker
 
 FOUND, REASON = native_walker.load()
 pytestmark = pytest.mark.skipif(FOUND is None, reason=str(REASON))
 
+SOURCES = Path(memprobe.__file__).parents[1]
 BEGIN = f"""
 import json, os, sys
 sys.path.insert(0, {str(PROGRAMS)!r})
@@ -153,6 +155,27 @@ def test_a_copy_that_is_stopped_is_ended_when_its_time_is_over(
     assert told["note"] == "the native walker failed: it took longer than it may"
     assert told["seconds"] < 5
     assert told["left"] == []
+
+
+def test_a_copy_does_not_pass_for_a_process_of_the_programs(program: Program, trouble: str) -> None:
+    told = program(
+        at_work(
+            trouble, 20,
+            f"""
+            sys.path.insert(0, {str(SOURCES)!r})
+            import subprocess
+            from memprobe.targets.outside import OutsideSampler
+            own = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+            while snapshots.children() != sorted([copy, own.pid]):
+                time.sleep(0.01)
+            found = [child.pid for child in OutsideSampler(os.getpid()).sample().children]
+            own.communicate(b"\\n")
+            told = {{"right": found == [own.pid], "note": taker.engines.close()}}
+            traces = snapshots.Traces()
+            """,
+        )
+    )  # fmt: skip
+    assert told == {"right": True, "note": None, "left": []}
 
 
 def test_the_programs_own_waiting_never_meets_the_copy(program: Program, trouble: str) -> None:

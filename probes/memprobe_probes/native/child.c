@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -100,6 +101,7 @@ static void watch(unsigned seconds)
 static void settle_in(int keep, int also, unsigned seconds)
 {
     struct rlimit none = {0, 0};
+    prctl(PR_SET_NAME, CHILD_NAME); /* first of all: it must not pass for one of the program's */
     setrlimit(RLIMIT_CORE, &none);
     default_signals();
     watch(seconds);

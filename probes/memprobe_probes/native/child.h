@@ -13,6 +13,7 @@
    and it ends after `seconds`, or soon after the program; not with the thread that made it, which
    may be one of the program's many. */
 enum { STATUS_ALONE = 75 };
+#define CHILD_NAME "memprobe-copy"
 pid_t child_start(int keep, int also, unsigned seconds);
 
 /* Writes everything, however often that takes. Returns 0 or -1. */

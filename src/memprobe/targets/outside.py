@@ -7,7 +7,7 @@ import time
 import psutil
 
 from memprobe.recording.schema import Child, Sample
-from memprobe_probes import limits
+from memprobe_probes import limits, native_child
 
 GONE = (psutil.NoSuchProcess, psutil.ZombieProcess)
 
@@ -58,6 +58,8 @@ def _children(process: psutil.Process) -> list[Child]:
     children = []
     for child in process.children(recursive=True):
         try:
+            if child.name() == native_child.NAME:
+                continue  # its memory is the process's own
             children.append(Child(pid=child.pid, role=_role(child), rss=child.memory_info().rss))
         except psutil.Error:
             continue  # it ended meanwhile, or is not ours to read
