@@ -294,7 +294,7 @@ def test_a_copy_outlives_the_thread_that_made_it(program: Program) -> None:
         pytest.param(
             "resource.RLIMIT_FSIZE, (100, 100)", "its answer could not be written", id="no-room"
         ),
-        pytest.param("resource.RLIMIT_AS, (used, used)", "no memory", id="no-address-space"),
+        pytest.param("resource.RLIMIT_AS, (used, used)", "MiB are free", id="no-address-space"),
     ],
 )
 def test_where_a_limit_is_reached_the_other_engine_answers(
