@@ -101,7 +101,9 @@ static void watch(unsigned seconds)
 static void settle_in(int keep, int also, unsigned seconds)
 {
     struct rlimit none = {0, 0};
-    prctl(PR_SET_NAME, CHILD_NAME); /* first of all: it must not pass for one of the program's */
+    /* First of all: it must not pass for one of the program's. Not by libc's function: a profiler
+       may have put its own there, and would note a thread's new name in the program's log. */
+    syscall(SYS_prctl, PR_SET_NAME, CHILD_NAME, 0L, 0L, 0L);
     setrlimit(RLIMIT_CORE, &none);
     default_signals();
     watch(seconds);

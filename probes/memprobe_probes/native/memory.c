@@ -2,6 +2,8 @@
 #include "memory.h"
 
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define HUGE ((size_t)2 << 20) /* bytes of a huge page */
 #define LARGE (2 * HUGE)       /* from here on a table has such */
@@ -14,23 +16,35 @@ static size_t whole_pages(size_t bytes)
     return (bytes + 4095) & ~(size_t)4095;
 }
 
+/* The system's own calls: libc's may be a profiler's (memray's hooks of mmap, munmap), which notes
+   them in a file that it shares with the program. */
+static void *map(size_t bytes, int protection, int flags)
+{
+    return (void *)syscall(SYS_mmap, NULL, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags,
+                           -1L, 0L);
+}
+
+static void unmap(void *start, size_t bytes)
+{
+    syscall(SYS_munmap, start, bytes);
+}
+
 /* Maps at a multiple of a huge page: only there a table keeps its huge pages when it grows. */
 static void *map_aligned(size_t bytes, int protection)
 {
-    char *start = mmap(NULL, bytes + HUGE, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                       -1, 0);
+    char *start = map(bytes + HUGE, protection, MAP_NORESERVE);
     if (start == MAP_FAILED)
         return NULL;
     size_t before = (HUGE - (uintptr_t)start % HUGE) % HUGE;
     if (before)
-        munmap(start, before);
-    munmap(start + before + bytes, HUGE - before);
+        unmap(start, before);
+    unmap(start + before + bytes, HUGE - before);
     return start + before;
 }
 
 static void *map_small(size_t bytes)
 {
-    void *start = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *start = map(bytes, PROT_READ | PROT_WRITE, 0);
     return start == MAP_FAILED ? NULL : start;
 }
 
@@ -58,7 +72,7 @@ static void *move(void *old, size_t old_bytes, size_t new_bytes)
         return MAP_FAILED;
     void *start = mremap(old, old_bytes, new_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, place);
     if (start == MAP_FAILED)
-        munmap(place, new_bytes);
+        unmap(place, new_bytes);
     return start;
 }
 
@@ -83,7 +97,7 @@ void memory_unmap(void *start, size_t bytes)
 {
     if (start == NULL)
         return;
-    munmap(start, whole_pages(bytes));
+    unmap(start, whole_pages(bytes));
     in_use -= whole_pages(bytes);
 }
 

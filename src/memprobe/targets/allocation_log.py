@@ -20,17 +20,11 @@ from typing import Any
 
 from memprobe.errors import RecordingError, TargetError
 from memprobe.recording.naming import free
-from memprobe.recording.schema import Allocations, Event, GroupSites, Record, Site, Snapshot
-from memprobe.targets.allocation_places import Hit, Live, Wanted
-from memprobe.targets.allocation_stacks import Stacks, same_place
+from memprobe.recording.schema import Allocations, Event, Record, Snapshot
+from memprobe.targets.allocation_reading import Question, answer
 
 SUFFIX = ".memray.bin"
 DOCS = "allocations.md"
-MOST_HELD = 20  # rows of the table of what was still held
-LEAST_HELD = 64 * 1024  # bytes of one of them
-LEAST_SHARE = 0.01  # of a group's bytes: a smaller site is left out
-MOST_STACKS = 4000  # largest stacks that are looked at for it
-MOST_RECORDS = 10_000_000  # that are gone through one by one, at about a million a second
 FAILED = "allocations-failed"  # the probe's event
 IMPORT = 30.0  # seconds a Python may take to import memray
 
@@ -111,76 +105,26 @@ class AllocationLog:
                 record.failed = self._trouble or "the program ended before memray had started"
                 self.discard()
             else:
-                self._read(record)
+                question = Question(
+                    str(self.path.absolute()), record, self.cells, self._snapshot, self._settled()
+                )
+                record = answer(question)
         except KeyboardInterrupt:
             record.failed = "it was interrupted"
         except Exception as error:
-            # Whatever memray's reader makes of a file that was cut off or is of another version.
             record.failed = f"{type(error).__name__}: {error}".splitlines()[0]
         return record
 
-    def _read(self, record: Allocations) -> None:
-        import memray
-
-        with memray.FileReader(self.path) as reader:
-            stacks = Stacks(self.cells, native=self.native)
-            record.recorded = reader.metadata.total_allocations
-            leaked = list(reader.get_leaked_allocation_records(merge_threads=True))
-            live = self._replayed(record, reader)
-            _tables(record, leaked, list(live.reserved()) if live else [], stacks)
-            if live is not None and self._snapshot is not None:
-                self._join(record, self._snapshot, live, stacks)
-
-    def _settled(self, snapshot: Snapshot) -> bool:
-        """Whether the log had ended when the snapshot was taken.
+    def _settled(self) -> bool:
+        """Whether the log had ended when the last snapshot was taken.
 
         Then an address in one is the same memory in the other; else it may be used again.
         """
+        snapshot = self._snapshot
+        if snapshot is None:
+            return False
         later = self._ended is not None and snapshot.t >= self._ended
         return later or snapshot.reason == "exit"
-
-    def _replayed(self, record: Allocations, reader: Any) -> Live | None:
-        """Go through the log allocation by allocation, where it is not too long for that."""
-        if (record.recorded or 0) > MOST_RECORDS:
-            record.unjoined = (
-                f"more than {MOST_RECORDS:,} allocations; what was only mapped is not told apart"
-            )
-            return None
-        groups = self._snapshot.groups if self._snapshot is not None else []
-        if not any(group.places for group in groups):
-            record.unjoined = "no snapshot noted where its objects lie"
-        return Live(reader.get_allocation_records(), Wanted(groups))
-
-    def _join(self, record: Allocations, snapshot: Snapshot, live: Live, stacks: Stacks) -> None:
-        """Tell for each group of the last snapshot where its places had been allocated."""
-        record.snapshot = snapshot.t
-        settled = self._settled(snapshot)
-        for number, hits in live.found().items():
-            sites = stacks.merged(Hit(one, nbytes, own and settled) for one, nbytes, own in hits)
-            least = LEAST_SHARE * sum(site.bytes or 0 for site in sites)
-            sites = [site for site in sites if (site.bytes or 0) >= least]
-            if sites:
-                record.groups.append(GroupSites(group=number, sites=sites))
-
-
-def _tables(record: Allocations, leaked: list[Any], reserved: list[Hit], stacks: Stacks) -> None:
-    """Fill in what was held and what was only mapped: memray's own sums have both together."""
-    largest = sorted(leaked, key=lambda one: -int(one.size))[:MOST_STACKS]
-    held = stacks.merged(Hit(one, one.size, True) for one in largest)
-    mapped = stacks.merged(reserved)
-    for site in mapped:
-        for other in held:
-            if same_place(site, other):
-                other.bytes = (other.bytes or 0) - (site.bytes or 0)
-    record.mapped_bytes = sum(one.bytes for one in reserved)
-    record.held_bytes = sum(one.size for one in leaked) - record.mapped_bytes
-    record.held = _longest(held)
-    record.mapped = _longest(mapped)
-
-
-def _longest(sites: list[Site]) -> list[Site]:
-    rows = [site for site in sites if (site.bytes or 0) >= LEAST_HELD]
-    return sorted(rows, key=lambda site: -(site.bytes or 0))[:MOST_HELD]
 
 
 def beside(recording: Path) -> Path:
