@@ -15,6 +15,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "recording.md"
 NESTED = (
     "Inner", "Limits", "Child", "Cost", "Cache", "Strings", "Holder", "Group", "Step", "TypeCount",
     "Unmeasured", "Site", "Place", "GroupSites", "Cycles",
+    "SparkReach", "SparkCache", "SparkExecutor", "SparkBroadcast", "SparkBlocks", "SparkStream",
 )  # fmt: skip
 CLASSES = {**RECORDS, **{name: getattr(schema, name) for name in NESTED}}
 

@@ -7,7 +7,7 @@ skipped; a field is never renamed and never changes its meaning within one forma
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import field
@@ -280,16 +280,132 @@ class Snapshot(Struct, kw_only=True, tag_field="kind", tag="snapshot"):
     unmeasured: list[Unmeasured] = field(default_factory=list)
 
 
+class SparkReach(Struct, kw_only=True):
+    """A reference in the Python process that leads to a cached DataFrame, RDD or broadcast.
+
+    ``how``: ``itself``, the reference is the cached frame, or one with the same plan; ``reads``,
+    running it reads the cache; ``behind``, its plan has the cache behind another cache, which is
+    read instead. An expression of ``?`` is a live object that no name was found for.
+    """
+
+    expr: str
+    root: str = "notebook-namespace"  # one of the root kinds
+    how: Literal["itself", "reads", "behind"] = "itself"
+    cell: int | None = None  # of Out[7]: 7
+
+
+class SparkCache(Struct, kw_only=True):
+    """A cached DataFrame, a persisted RDD or a local checkpoint, and what reaches it."""
+
+    id: int  # the same in every reading of an application; no Spark id
+    kind: Literal["dataframe", "rdd", "checkpoint"] = "dataframe"
+    rdd: int | None = None  # its RDD; None: nothing was computed for it yet
+    level: str = ""  # MEMORY_AND_DISK, as pyspark.StorageLevel names it
+    table: str | None = None  # of CACHE TABLE: its name
+    operators: list[str] = field(default_factory=list)  # names of the plan's operators, top first
+    plan: str = ""  # hash of the canonical plan: frames with the same one share the cache
+    shape: str = ""  # hash of operators and column types: equal for runs of the same code
+    memory: int | None = None
+    disk: int | None = None
+    partitions: int | None = None
+    cached: int | None = None  # partitions that are stored
+    executors: dict[str, list[int]] = field(default_factory=dict)  # executor → [memory, disk]
+    holders: list[SparkReach] = field(default_factory=list)
+    views: list[str] = field(default_factory=list)  # temporary views that read it
+    above: list[int] = field(default_factory=list)  # caches whose plan is computed from this one
+    cell: int | None = None  # that made it
+    file: str | None = None  # or the place in a script
+    line: int | None = None
+    since: int | None = None  # t of the first reading that had it; None: it was there before us
+    reads: int | None = None  # queries and jobs that read it, without the one that filled it
+    read_cell: int | None = None  # the last cell that had started when it was last read
+    read_t: int | None = None  # when it was last found to have been read
+    ours: bool = True  # False: another program on this driver may have made or may hold it
+    known: bool = True  # False: not every live frame has been looked up yet
+
+
+class SparkExecutor(Struct, kw_only=True):
+    """One executor; in local mode ``driver``. Storage memory, and the host's view of it."""
+
+    id: str
+    host: str = ""
+    active: bool = True
+    cores: int | None = None
+    max: int | None = None  # storage memory: what there is, used, and left
+    used: int | None = None
+    remaining: int | None = None
+    disk: int | None = None
+    blocks: int | None = None  # of RDDs
+    failed_tasks: int | None = None
+    task_ms: int | None = None
+    gc_ms: int | None = None
+    spilled: int | None = None  # bytes that its tasks have written to disk for want of memory
+    heap_peak: int | None = None  # of its JVM
+    jvm_rss: int | None = None
+    python_rss: int | None = None  # of its Python workers together
+    rss_by: Literal["proc", "peak"] | None = None  # read now on this host, or Spark's own peak
+    removed: str | None = None  # why it is gone
+
+
+class SparkBroadcast(Struct, kw_only=True):
+    """A broadcast variable that Python made, with its copies."""
+
+    id: int
+    memory: int | None = None  # blocks on executors, the driver's included
+    disk: int | None = None
+    executors: dict[str, list[int]] = field(default_factory=dict)  # executor → [memory, disk]
+    file: int | None = None  # bytes of the pickled value in a file of the driver
+    value: bool = False  # the Python process has the value in memory as well
+    destroyed: bool = False
+    holders: list[SparkReach] = field(default_factory=list)
+    cell: int | None = None  # that made it
+    since: int | None = None
+
+
+class SparkBlocks(Struct, kw_only=True):
+    """Stored blocks of one kind over all executors."""
+
+    kind: str  # rdd, broadcast, shuffle, stream, task, other
+    count: int = 0
+    memory: int = 0
+    disk: int = 0
+
+
+class SparkStream(Struct, kw_only=True):
+    """A streaming query."""
+
+    id: str
+    active: bool = True
+    batches: int | None = None
+    state_rows: int | None = None
+    state_bytes: int | None = None
+
+
 class Spark(Struct, kw_only=True, tag_field="kind", tag="spark"):
-    """A reading of a Spark session. Rows are objects whose fields ``docs/recording.md`` lists."""
+    """A reading of a Spark application, from the driver. Lists are None where nobody could look."""
 
     t: int
+    reason: str = "interval"  # cell, interval, request, exit
     app: str | None = None
+    version: str | None = None
+    master: str | None = None  # local[2], local-cluster, spark, yarn, k8s: without any address
     mode: Literal["classic", "connect"] = "classic"
-    caches: list[dict[str, Any]] | None = None
-    executors: list[dict[str, Any]] | None = None
-    broadcasts: list[dict[str, Any]] | None = None
-    blocks: list[dict[str, Any]] | None = None
+    cell: int | None = None  # the last cell that had started
+    caches: list[SparkCache] | None = None
+    executors: list[SparkExecutor] | None = None
+    broadcasts: list[SparkBroadcast] | None = None
+    blocks: list[SparkBlocks] | None = None
+    streams: list[SparkStream] | None = None
+    sessions: int | None = None  # of this Python process
+    shared: bool = False  # other programs use the same driver, as far as one can tell
+    accumulators: int | None = None
+    executions: int | None = None  # SQL executions that the driver remembers
+    jobs: int | None = None
+    stages: int | None = None
+    python_objects: int | None = None  # references into the JVM that this process holds
+    jvm_objects: int | None = None  # objects that the JVM keeps for them
+    took_ns: int | None = None
+    user_ns: int | None = None  # part of it on the user's own thread
     unmeasured: list[Unmeasured] = field(default_factory=list)
 
 
@@ -298,12 +414,19 @@ class Jvm(Struct, kw_only=True, tag_field="kind", tag="jvm"):
 
     t: int
     pid: int | None = None
+    cell: int | None = None  # the last cell that had started
     heap_used: int | None = None
+    heap_after_gc: int | None = None  # what the last collections left
     heap_committed: int | None = None
     heap_max: int | None = None
     pools: dict[str, int] | None = None
+    buffers: dict[str, int] | None = None  # direct and mapped
     gc_ms: int | None = None
+    collections: int | None = None
+    threads: int | None = None
+    classes: int | None = None
     rss: int | None = None
+    histogram: list[TypeCount] = field(default_factory=list)  # where it was asked for
     unmeasured: list[Unmeasured] = field(default_factory=list)
 
 
