@@ -16,6 +16,11 @@ PYTHON ?= $(shell $(FIND))
 
 PYENV  := $(or $(PYENV_ROOT),$(HOME)/.pyenv)
 
+# The Java that Spark's tests start, as Spark itself looks for it. Nothing else here needs one.
+JAVA         := $(if $(JAVA_HOME),$(JAVA_HOME)/bin/java,java)
+JAVA_VERSION := sed -n 's/.* version "\([0-9]*\).*/\1/p'
+LEAST_JAVA   := 17
+
 # What the demo's notebook needs beside memprobe itself.
 DEMO_NEEDS := ipykernel pandas
 
@@ -25,6 +30,12 @@ SHOWN := scenarios/contrast/shown-and-collected/leaky.ipynb
 # An installation is done again only when what it depends on has changed.
 READY_DEMO := $(VENV)/.ready-demo
 READY_DEV  := $(VENV)/.ready-dev
+
+# The Spark tests once more with the oldest Spark that is supported; it does not know pandas 3.
+OLD_SPARK   := 3.5
+SPARK_NEEDS := 'pyspark~=$(OLD_SPARK).0' pyarrow 'pandas<3' ipykernel pytest pytest-timeout
+SPARK_TESTS  = $(wildcard tests/*/test_spark_*.py)
+READY_SPARK := $(VENV)/.ready-spark
 
 # The native walker, built where the sources are; without a compiler everything runs without it.
 WALKER       := probes/memprobe_probes/walker.c $(wildcard probes/memprobe_probes/native/*.[ch])
@@ -37,7 +48,8 @@ BUILD_WALKER := $(BIN)/python setup.py --quiet build_ext --inplace
 
 help:
 	@echo 'make demo         watch memprobe find a leak in a live notebook kernel'
-	@echo 'make test         everything a change must pass: lint, then all tests'
+	@echo 'make test         everything a change must pass: lint, then all tests (they start Spark,'
+	@echo '                  which needs Java)'
 	@echo 'make lint         ruff and mypy'
 	@echo 'make native       build the native walker in place; fails where it does not compile'
 	@echo 'make accuracy     run every labelled scenario, write reports/accuracy.md'
@@ -52,14 +64,22 @@ help:
 	@echo '                  (an hour; goes on where it was cut off)'
 	@echo 'make soak         2,000 snapshots of a kernel hard at work, write reports/soak.md'
 	@echo '                  (goes on where it was cut off; MINUTES=20 of one piece)'
-	@echo 'make test-matrix  the tests on every Python from 3.10 to 3.13 that is installed'
+	@echo 'make test-matrix  the tests on every Python from 3.10 to 3.13 that is installed, and those'
+	@echo '                  that start Spark with Spark $(OLD_SPARK) too'
 	@echo 'make clean        remove .venv and everything that was built'
 
 demo: $(READY_DEMO) $(READY_WALKER)
 	@$(BIN)/memprobe demo
 
-test: lint
+test: java lint
 	$(BIN)/python -m pytest
+
+# First of all, so that nobody waits for minutes to hear it.
+.PHONY: java
+java:
+	@version=$$($(JAVA) -version 2>&1 | $(JAVA_VERSION)); \
+	  test "$${version:-0}" -ge $(LEAST_JAVA) || { echo 'error: the tests start Spark, which needs' \
+	  'Java $(LEAST_JAVA) or newer (Debian: apt-get install openjdk-17-jre-headless)' >&2; exit 2; }
 
 native: $(READY_DEV)
 	MEMPROBE_REQUIRE_WALKER=1 $(BUILD_WALKER)
@@ -101,7 +121,8 @@ soak: $(READY_DEV) $(READY_WALKER)
 	$(BIN)/python benchmarks/soak.py $(if $(MINUTES),--minutes $(MINUTES))
 
 # One virtual environment per version, inside .venv; a missing version is said, not failed.
-test-matrix:
+# The last one has the oldest Spark that is supported, and what goes with that.
+test-matrix: java
 	@tested=0; for v in 3.10 3.11 3.12 3.13; do found=; \
 	  for p in python$$v $(PYENV)/versions/$$v.*/bin/python$$v; do \
 	    "$$p" -c 'import venv, ensurepip' 2>/dev/null && found=$$p && break; done; \
@@ -110,10 +131,18 @@ test-matrix:
 	  $(MAKE) --no-print-directory pytest PYTHON="$$found" VENV=.venv/matrix-$$v || exit 1; \
 	  tested=$$((tested + 1)); \
 	done; test $$tested -gt 0 || { echo 'error: no Python from 3.10 to 3.13 found'; exit 2; }
+	@for p in python3.11 $(PYENV)/versions/3.11.*/bin/python3.11; do \
+	  "$$p" -c 'import venv, ensurepip' 2>/dev/null || continue; \
+	  echo "== Spark $(OLD_SPARK), Python 3.11: $$p"; \
+	  exec $(MAKE) --no-print-directory pytest-spark PYTHON="$$p" VENV=.venv/matrix-spark-$(OLD_SPARK); \
+	done; echo '== Spark $(OLD_SPARK): Python 3.11 is not installed: skipped'
 
-.PHONY: pytest
+.PHONY: pytest pytest-spark
 pytest: $(READY_DEV) $(READY_WALKER)
 	$(BIN)/python -m pytest
+
+pytest-spark: $(READY_SPARK) $(READY_WALKER)
+	$(BIN)/python -m pytest $(SPARK_TESTS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info src/*.egg-info probes/*.egg-info
@@ -136,6 +165,14 @@ $(READY_DEMO): pyproject.toml constraints.txt | $(BIN)/python
 $(READY_DEV): pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'installing memprobe and what its development needs'
 	@$(PIP) -e '.[dev]'
+	@touch $@ $(READY_DEMO) $(READY_WALKER)
+
+# With the versions of constraints.txt, but for those two packages.
+$(READY_SPARK): pyproject.toml constraints.txt | $(BIN)/python
+	@echo 'installing memprobe and Spark $(OLD_SPARK)'
+	@grep -v -E '^(pandas|pyspark)=' constraints.txt >$(VENV)/constraints.txt
+	@$(BIN)/python -m pip --disable-pip-version-check install --quiet \
+	  -c $(VENV)/constraints.txt -e . $(SPARK_NEEDS)
 	@touch $@ $(READY_DEMO) $(READY_WALKER)
 
 # The demo's environment has no setuptools: there pip brings it, as it did the first time.
