@@ -28,6 +28,7 @@ _LONGEST_ANSWER = 4 << 20  # bytes
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 30.0  # seconds until a JVM that did not answer is asked again
 _AT_ONCE = 64  # requests that are sent before their answers are read: both fit into the buffers
 _CHUNK = 65536
+_QUICKACK = getattr(_socket, "TCP_QUICKACK", None)  # of Linux
 
 
 class JvmGone(Exception):
@@ -309,6 +310,10 @@ class Gateway:
             raise self._failed("did not answer in time")
         try:
             self._socket.settimeout(left)
+            if _QUICKACK is not None:
+                # The server holds its second answer back until the first was acknowledged,
+                # which takes 40 ms unless it is asked for; the kernel forgets that each time.
+                self._socket.setsockopt(_socket.IPPROTO_TCP, _QUICKACK, 1)
             more: bytes = self._socket.recv(_CHUNK)
         except TimeoutError:
             raise self._failed("did not answer in time") from None
