@@ -144,7 +144,7 @@ class ProcessAccount(Struct, kw_only=True):
     """One process's RSS and where it lies. ``None`` shares mean "not accounted yet"."""
 
     pid: int
-    role: str  # driver-python, driver-jvm, python-worker, child
+    role: str  # driver-python, driver-jvm, executor-jvm, python-worker, child
     rss: int | None = None
     buckets: dict[str, int] = field(default_factory=dict)
     explained: float | None = None

@@ -1,6 +1,6 @@
 """Found by the target's interpreter at start-up, because ``memprobe run`` put this directory first
 on PYTHONPATH. It leaves no trace of that, starts the probe in the first Python process of the
-session, and hands over to the user's own sitecustomize.
+session that runs a program of the user's, and hands over to the user's own sitecustomize.
 
 Any interpreter may read this file, old ones too: plain syntax only, and nothing imported that is
 not loaded already.
@@ -11,6 +11,10 @@ import os
 import sys
 
 VARIABLE = "_MEMPROBE_SESSION"
+# spark-submit starts a Python that tells it where Spark is, before the one that is the driver.
+FINDS_SPARK = "find_spark_home.py"
+# Spark starts its Python workers, and what forks them, with variables of these names.
+OF_WORKERS = "PYTHON_WORKER_FACTORY_"
 
 
 def _take_back(here):
@@ -43,13 +47,21 @@ def _without(search_path, here):
 
 def _claim(folder, parent):
     """Whether this process is the one to measure: the first one, and the right one."""
-    if parent and parent != os.getppid():
+    if parent != os.getppid() if parent else _serves_spark():
         return False
     try:
         os.close(os.open(os.path.join(folder, "claimed"), os.O_CREAT | os.O_EXCL, 0o600))
     except OSError:
         return False
     return True
+
+
+def _serves_spark():
+    """Whether this Python only works for Spark: it finds its folder, or serves an executor."""
+    script = sys.orig_argv[1:2]
+    if script and os.path.basename(script[0]) == FINDS_SPARK:
+        return True
+    return any(name.startswith(OF_WORKERS) for name in os.environ)
 
 
 def _report(folder, error):

@@ -59,7 +59,7 @@ class Child(Struct, kw_only=True):
     """A process below the target."""
 
     pid: int
-    role: str = "child"  # driver-jvm, python-worker, child
+    role: str = "child"  # driver-jvm, executor-jvm, python-worker, child
     rss: int | None = None
 
 

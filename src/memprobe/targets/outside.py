@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import psutil
 
@@ -10,19 +11,29 @@ from memprobe.recording.schema import Child, Sample
 from memprobe_probes import limits, native_child
 
 GONE = (psutil.NoSuchProcess, psutil.ZombieProcess)
+# What the command lines of Spark's JVMs hold: of all of them, and of an executor.
+SPARK = "org.apache.spark."
+EXECUTOR = "CoarseGrainedExecutorBackend"
 
 
 class OutsideSampler:
-    """Samples one process and everything below it. Sizes are bytes."""
+    """Samples one process and everything below it. Sizes are bytes.
+
+    spark-submit starts the JVM first, and that the Python: there the JVM, its executors and its
+    Python workers belong to the process too.
+    """
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self._process: psutil.Process | None = None
+        self._jvm: psutil.Process | None = None  # that started the process
 
     def sample(self) -> Sample | None:
         """Return a reading with ``by="host"``, or ``None`` when the process is gone."""
         try:
-            self._process = self._process or psutil.Process(self.pid)
+            if self._process is None:
+                self._process = psutil.Process(self.pid)
+                self._jvm = spark_jvm_above(self._process)
             with self._process.oneshot():
                 return self._read(self._process)
         except GONE:
@@ -37,9 +48,36 @@ class OutsideSampler:
             rss=process.memory_info().rss,
             peak=high_water(self.pid),
             used=limits.used(self.pid),
-            children=_children(process),
+            children=self._children(process),
             threads=process.num_threads(),
         )
+
+    def _children(self, process: psutil.Process) -> list[Child]:
+        below = list(_read(process.children(recursive=True)))
+        if self._jvm is None:
+            return below
+        known = {process.pid, *(child.pid for child in below)}
+        return [*below, *(child for child in self._beside(self._jvm) if child.pid not in known)]
+
+    def _beside(self, jvm: psutil.Process) -> list[Child]:
+        """Return the JVM and what it runs for Spark; what else is below it may be somebody's."""
+        try:
+            found = _read([jvm, *jvm.children(recursive=True)])
+            return [child for child in found if child.role != "child"]
+        except GONE:
+            self._jvm = None
+            return []
+
+
+def spark_jvm_above(process: psutil.Process) -> psutil.Process | None:
+    """Return the Spark JVM that started a process, directly or by a shell between them."""
+    for above in process.parents():
+        try:
+            if above.name() == "java" and _mentions(above.cmdline(), SPARK):
+                return above
+        except psutil.Error:
+            continue  # it ended meanwhile, or is not ours to read
+    return None
 
 
 def high_water(pid: int) -> int | None:
@@ -54,22 +92,24 @@ def high_water(pid: int) -> int | None:
     return None
 
 
-def _children(process: psutil.Process) -> list[Child]:
-    children = []
-    for child in process.children(recursive=True):
+def _read(processes: list[psutil.Process]) -> Iterator[Child]:
+    for process in processes:
         try:
-            if child.name() == native_child.NAME:
-                continue  # its memory is the process's own
-            children.append(Child(pid=child.pid, role=_role(child), rss=child.memory_info().rss))
+            if process.name() != native_child.NAME:  # a copy's memory is the process's own
+                rss = process.memory_info().rss
+                yield Child(pid=process.pid, role=_role(process), rss=rss)
         except psutil.Error:
             continue  # it ended meanwhile, or is not ours to read
-    return children
 
 
 def _role(process: psutil.Process) -> str:
-    if process.name() == "java":
-        return "driver-jvm"
     command = process.cmdline()
-    if any("pyspark.daemon" in part or "pyspark.worker" in part for part in command):
+    if process.name() == "java" and _mentions(command, SPARK):
+        return "executor-jvm" if _mentions(command, EXECUTOR) else "driver-jvm"
+    if _mentions(command, "pyspark.daemon") or _mentions(command, "pyspark.worker"):
         return "python-worker"
     return "child"
+
+
+def _mentions(command: list[str], text: str) -> bool:
+    return any(text in part for part in command)
