@@ -4,6 +4,7 @@
     python scenarios/harness.py --only output-view   programs whose name holds this text
     python scenarios/harness.py --no-fix             without executing the fixes
     python scenarios/harness.py --attach             attach to finished notebooks from outside
+    python scenarios/harness.py --resume             go on where an earlier run was cut off
 
 Exits with 1 where anything is wrong: a false positive, a miss, a wrong holder, bytes outside a
 scenario's tolerance, a program without a report, a scenario that is labelled wrong.
@@ -12,6 +13,7 @@ scenario's tolerance, a program without a report, a scenario that is labelled wr
 from __future__ import annotations
 
 import argparse
+import pickle
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +22,9 @@ from accuracy import fix, page, runner
 from accuracy.judge import Verdict
 from accuracy.scenario import Case, cases, problems, scenarios
 
-REPORT = Path(__file__).resolve().parent.parent / "reports" / "accuracy.md"
+ROOT = Path(__file__).resolve().parent.parent
+REPORT = ROOT / "reports" / "accuracy.md"
+KEPT = ROOT / "benchmarks" / ".cache" / "accuracy"  # a verdict per program, for --resume
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,9 +60,16 @@ def choose(only: list[str]) -> tuple[list[Case], list[str]]:
 
 def judge_case(case: Case, options: argparse.Namespace) -> Verdict:
     """Run and judge one program, and execute its fix."""
+    kept = KEPT / f"{case.name.replace('/', '.')}.pickle"
+    if options.resume and kept.exists():
+        earlier: Verdict = pickle.loads(kept.read_bytes())
+        return earlier
     verdict = runner.run(case, attach=options.attach)
     if options.fix and case.leaky and case.notebook:
         fix.measure(verdict)
+    if options.fix and not options.attach:
+        KEPT.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes(pickle.dumps(verdict))
     return verdict
 
 
@@ -94,6 +105,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("-o", "--output", type=Path, metavar="FILE")
     parser.add_argument("--no-fix", dest="fix", action="store_false")
     parser.add_argument("--attach", action="store_true")
+    parser.add_argument("--resume", action="store_true")
     return parser.parse_args(arguments)
 
 
