@@ -2,17 +2,23 @@
 
 No part of memprobe takes part: the notebook runs in a plain kernel, and the process's resident
 memory is read before and after the fix, each time after a collection and a ``malloc_trim``, so
-that what was freed has really been returned to the system. Where the notebook itself keeps the
+that what was freed has really been returned to the system. Of bytes that Spark holds, Spark itself
+is asked instead. Where the notebook itself keeps the
 collector from running, so does the measurement: what waits for it is what is measured.
 """
 
 from __future__ import annotations
 
 import ast
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from . import spark
 from .judge import Verdict
 from .kernel import CellFailed, execute, kernel, run_cells
+from .scenario import Scenario
 
 MEASURE = """
 def _measure():
@@ -51,12 +57,36 @@ def given_back(verdict: Verdict, cells: list[str], *, alternatives: bool = False
 
     Of ``alternatives`` one may find nothing to do any more: its error is no trouble.
     """
-    with kernel() as client:
+    scenario = verdict.case.scenario
+    with plain_kernel(scenario) as client:
         run_cells(client, verdict.case.path)
-        before = resident(client)
+        before = held(client, scenario.where)
         for cell in cells:
             execute(client, cell, fails=None if alternatives else False)
-        return before - resident(client)
+        after = held(client, scenario.where)
+    return sum(before.values()) - sum(after.values())
+
+
+@contextmanager
+def plain_kernel(scenario: Scenario, master: str = spark.LOCAL) -> Iterator[Any]:
+    """Give a kernel for a scenario; with Spark, in a folder of its own and with all that ends."""
+    if not scenario.spark:
+        with kernel() as client:
+            yield client
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="memprobe-scenario-") as folder,
+        spark.marked(spark.environment(master)) as environment,
+        kernel(environment, folder) as client,
+    ):
+        yield client
+
+
+def held(client: Any, where: str) -> dict[str, int]:
+    """Return the bytes held now in the place that the scenario is about, by process."""
+    if where in spark.MEASURES:
+        return spark.stored(client, where)
+    return {"driver-python": resident(client)}
 
 
 def advice(fix: str) -> list[str]:

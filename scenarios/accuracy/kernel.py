@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,9 +20,10 @@ class CellFailed(Exception):
 
 
 @contextmanager
-def kernel() -> Iterator[Any]:
+def kernel(env: dict[str, str] | None = None, cwd: str | None = None) -> Iterator[Any]:
     """Start a kernel and give its client; the kernel ends with the block."""
-    manager, client = start_new_kernel(kernel_name="python3", stdout=DEVNULL, stderr=DEVNULL)
+    settings = {"env": env or dict(os.environ), "cwd": cwd, "stdout": DEVNULL, "stderr": DEVNULL}
+    manager, client = start_new_kernel(kernel_name="python3", **settings)
     try:
         yield client
     finally:

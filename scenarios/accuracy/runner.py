@@ -13,9 +13,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from . import spark
 from .judge import Verdict, judge
 from .kernel import CellFailed, kernel, run_cells
 from .scenario import Case
@@ -34,11 +37,14 @@ def run(case: Case, *, attach: bool = False) -> Verdict:
     start = time.monotonic()
     record = attached if attach and case.notebook else recorded
     try:
-        with tempfile.TemporaryDirectory(prefix="memprobe-scenario-") as folder:
+        with (
+            tempfile.TemporaryDirectory(prefix="memprobe-scenario-") as folder,
+            environment_for(case) as environment,
+        ):
             # A copy: whatever a program writes beside itself goes with the folder.
             program = Path(shutil.copy(case.path, folder))
             recording = program.with_suffix(".memprobe")
-            record(program, recording)
+            record(program, recording, environment)
             require_last_snapshot(recording)
             verdict = judge(case, report_of(recording))
     except (Broken, CellFailed, TimeoutError) as trouble:
@@ -47,16 +53,27 @@ def run(case: Case, *, attach: bool = False) -> Verdict:
     return verdict
 
 
-def recorded(program: Path, recording: Path) -> None:
+@contextmanager
+def environment_for(case: Case) -> Iterator[dict[str, str]]:
+    """Give the environment of the case's program; what it starts has ended with the block."""
+    if not case.scenario.spark:
+        yield dict(os.environ)
+        return
+    with spark.marked(spark.environment()) as environment:
+        yield environment
+
+
+def recorded(program: Path, recording: Path, environment: dict[str, str]) -> None:
     """Run the program under ``memprobe run``. Raises ``Broken`` where it does not end well."""
-    done = memprobe(["run", "-o", str(recording), "--quiet", str(program)], recording.parent)
+    line = ["run", "-o", str(recording), "--quiet", str(program)]
+    done = memprobe(line, recording.parent, environment)
     if done.returncode:
         raise Broken(f"memprobe run ended with {done.returncode}: {_error(done.stderr)}")
 
 
-def attached(notebook: Path, recording: Path) -> None:
+def attached(notebook: Path, recording: Path, environment: dict[str, str]) -> None:
     """Run the notebook in a plain kernel, then attach to it for a moment from outside."""
-    with kernel() as client:
+    with kernel(environment, str(notebook.parent)) as client:
         run_cells(client, notebook)
         line = ["attach", client.connection_file, "-o", str(recording), "--quiet"]
         done = memprobe([*line, "--duration", ATTACHED], recording.parent)
@@ -85,10 +102,12 @@ def report_of(recording: Path) -> dict[str, Any]:
     return report
 
 
-def memprobe(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+def memprobe(
+    arguments: list[str], folder: Path, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run memprobe with this interpreter in ``folder``. Raises ``Broken`` when it hangs."""
     line = [sys.executable, "-m", "memprobe", *arguments]
-    environment = {**os.environ, "MPLBACKEND": "agg", "NO_COLOR": "1"}
+    environment = {**(environment or os.environ), "MPLBACKEND": "agg", "NO_COLOR": "1"}
     try:
         return subprocess.run(
             line, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE
