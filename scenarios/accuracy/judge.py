@@ -33,6 +33,8 @@ class Found:
     @property
     def error(self) -> float:
         """Predicted against known bytes: 0.1 is ten per cent too much."""
+        if not self.expected.bytes:
+            return float(bool(self.predicted))
         return self.predicted / self.expected.bytes - 1
 
     @property
@@ -68,16 +70,16 @@ class Verdict:
     @property
     def reclaim_error(self) -> float | None:
         """Predicted against measured bytes of the executed fix, or None where not measured."""
-        if not self.measured or not self.found or self.missed:
+        predicted = sum(one.predicted for one in self.found)
+        if not self.measured or not predicted or self.missed:
             return None
-        return sum(one.predicted for one in self.found) / self.measured - 1
+        return predicted / self.measured - 1
 
     @property
     def label_error(self) -> float | None:
         """Known against measured bytes: whether the scenario itself is labelled right."""
-        if not self.measured or not self.case.expected:
-            return None
-        return sum(one.bytes for one in self.case.expected) / self.measured - 1
+        known = sum(one.bytes for one in self.case.expected)
+        return known / self.measured - 1 if self.measured and known else None
 
     @property
     def useless_advice(self) -> bool:
