@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 # What makes a copy in another form of what it is called on.
 _CONVERSIONS = frozenset(
-    {"to_pandas", "toPandas", "collect", "tolist", "to_list", "to_dict", "to_dicts", "to_numpy",
-     "to_records", "to_arrow", "to_pylist", "to_pydict", "to_polars"}
+    {"to_pandas", "toPandas", "toArrow", "collect", "tolist", "to_list", "to_dict", "to_dicts",
+     "to_numpy", "to_records", "to_arrow", "to_pylist", "to_pydict", "to_polars"}
 )  # fmt: skip
 # The same where the source is the argument: pa.Table.from_pandas(df).
 _FROM = frozenset({"from_pandas", "from_arrow", "from_pylist", "from_pydict", "from_records"})
@@ -24,7 +24,7 @@ _WHOLE = frozenset(
      "rename", "unify_dictionaries", "itertuples", "lazy", "cache", "persist"}
 )  # fmt: skip
 # These read a query that holds no data itself: whatever was chosen in it, it is the source.
-_FROM_QUERIES = frozenset({"toPandas", "collect"})
+_FROM_QUERIES = frozenset({"toPandas", "toArrow", "collect"})
 # What fills a frame of the same form with other values: no near-copy of what it came from.
 _RECOMPUTE = frozenset(
     {"abs", "add", "agg", "aggregate", "corr", "count", "cov", "cummax", "cummin", "cumprod",

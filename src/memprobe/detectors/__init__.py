@@ -8,14 +8,21 @@ from __future__ import annotations
 
 from memprobe.analysis.evidence import Evidence
 from memprobe.detectors.base import Detector
+from memprobe.detectors.broadcast_retained import BroadcastRetained
 from memprobe.detectors.callback_retained import CallbackRetained
+from memprobe.detectors.checkpoint_pinned import CheckpointPinned
 from memprobe.detectors.collected_frame import CollectedFrame
+from memprobe.detectors.driver_jvm_growth import DriverJvmGrowth
+from memprobe.detectors.duplicate_cache import DuplicateCache
+from memprobe.detectors.executor_pressure import ExecutorPressure
 from memprobe.detectors.growing_container import GrowingContainer
 from memprobe.detectors.lifetime_tax import LifetimeTax
 from memprobe.detectors.notebook_tax import NotebookTax
 from memprobe.detectors.object_dtype_bloat import ObjectDtypeBloat
 from memprobe.detectors.open_figures import OpenFigures
+from memprobe.detectors.orphan_cache import OrphanCache
 from memprobe.detectors.output_history import OutputHistory
+from memprobe.detectors.python_worker_growth import PythonWorkerGrowth
 from memprobe.detectors.reference_cycle import ReferenceCycle
 from memprobe.detectors.rerun_growth import RerunGrowth
 from memprobe.detectors.selection import chosen
@@ -24,6 +31,7 @@ from memprobe.detectors.stale_variable import StaleVariable
 from memprobe.detectors.suspended_frame import SuspendedFrame
 from memprobe.detectors.traceback_retained import TracebackRetained
 from memprobe.detectors.unbounded_cache import UnboundedCache
+from memprobe.detectors.unread_cache import UnreadCache
 from memprobe.detectors.view_pins_base import ViewPinsBase
 from memprobe.findings import Finding, number_duplicates
 
@@ -42,6 +50,14 @@ DETECTORS: tuple[Detector, ...] = (
     ViewPinsBase(),
     CollectedFrame(),
     ObjectDtypeBloat(),
+    DuplicateCache(),
+    OrphanCache(),
+    UnreadCache(),
+    BroadcastRetained(),
+    CheckpointPinned(),
+    ExecutorPressure(),
+    DriverJvmGrowth(),
+    PythonWorkerGrowth(),
     NotebookTax(),
     LifetimeTax(),
 )
@@ -74,7 +90,8 @@ def run(evidence: Evidence) -> list[Finding]:
 
 
 def _same_holder(one: Finding, other: Finding) -> bool:
-    return any(
+    """Whether both speak of the same bytes: those of a broadcast in Python are not its blocks."""
+    return one.reclaim.where == other.reclaim.where and any(
         _lies_in(mine.expr, theirs.expr) or _lies_in(theirs.expr, mine.expr)
         for mine in one.holders
         for theirs in other.holders

@@ -9,6 +9,9 @@ from memprobe.analysis.describe import finding
 from memprobe.analysis.evidence import NAMESPACE, Evidence
 from memprobe.analysis.left_names import bundles_of
 from memprobe.analysis.retention import Bundle
+from memprobe.analysis.spark_findings import cache_finding, unpersist
+from memprobe.analysis.spark_state import spark_state
+from memprobe.detectors.collected_spark import Collected, collected
 from memprobe.detectors.letting_go import deletions, display_deletions
 from memprobe.findings import Finding
 from memprobe.recording.schema import Holder, Snapshot
@@ -27,7 +30,8 @@ class CollectedFrame:
 
     ## Why it matters
     The data costs twice, and often far more: a list of dicts takes ten times what the columns
-    took. The source has done its work in the cell that converted it.
+    took. The source has done its work in the cell that converted it. Rows collected from a cached
+    Spark frame cost the driver what the cache costs the executors.
 
     ## Example
     ```python
@@ -39,12 +43,13 @@ class CollectedFrame:
     ```python
     df = pq.read_table("sensors.parquet").to_pandas()
     ```
-    or `del table` once the copy is there.
+    or `del table` once the copy is there. Of a Spark frame, `df.unpersist()` lets go of the cache.
 
     ## When it does not fire
     Both are used by later cells; fewer than two cells went on since the conversion; the copy is
     of a part of the rows; either is smaller than `min-bytes`; or the conversion copied nothing,
-    as `to_numpy()` on columns of one type, so that both share their memory.
+    as `to_numpy()` on columns of one type, so that both share their memory. A Spark frame that is
+    not cached holds nothing, and rows of an aggregate are small beside what they came from.
     """
 
     code = "MP302"
@@ -61,10 +66,46 @@ class CollectedFrame:
             if left is None or used is None or left.expr in told or not pair.own(evidence):
                 continue
             told.add(left.expr)
-            wanted = {one.id for one in snapshot.holders if one.object == left.object
-                      and one.root == NAMESPACE}  # fmt: skip
-            for bundle in bundles_of(evidence, wanted):
+            for bundle in bundles_of(evidence, _named(snapshot, left)):
                 yield self._finding(evidence, bundle, pair, left)
+        yield from self._of_spark(evidence, snapshot)
+
+    def _of_spark(self, evidence: Evidence, snapshot: Snapshot) -> Iterator[Finding]:
+        """Yield a finding per cached Spark frame, or its rows on the driver, left behind."""
+        state = spark_state(evidence)
+        told: set[str] = set()
+        for pair in collected(state, snapshot) if state is not None else ():
+            ids = {one.id for one in snapshot.holders if one.object == pair.copy.object}
+            held = [group.bytes for group in snapshot.groups if ids.issuperset(group.holders)]
+            if sum(held) < evidence.config.min_bytes or told & {pair.source, pair.copy.expr}:
+                continue
+            if pair.cache_is_left():
+                told.add(pair.source)
+                yield self._cache(pair)
+            elif pair.copy_is_left():
+                told.add(pair.copy.expr)
+                for bundle in bundles_of(evidence, _named(snapshot, pair.copy)):
+                    yield self._rows_of(evidence, bundle, pair)
+
+    def _cache(self, pair: Collected) -> Finding:
+        source, copy = pair.source, pair.copy.expr
+        return cache_finding(
+            [pair.cached], code=self.code, name=self.name, status="suspect",
+            title=f"`{source}` stays cached in Spark beside `{copy}`: it is its source",
+            why=f"cell {pair.run.cell} collected `{source}` into `{copy}` by `{pair.method}`; the "
+            f"cells since then used only `{copy}`", fix=unpersist(pair.cached),
+        )  # fmt: skip
+
+    def _rows_of(self, evidence: Evidence, bundle: Bundle, pair: Collected) -> Finding:
+        source, copy = pair.source, pair.copy.expr
+        names = [holder for holder in bundle.holders if holder.root == NAMESPACE]
+        return finding(
+            evidence, bundle, code=self.code, name=self.name, status="suspect", first=pair.copy,
+            title=f"`{copy}` stays beside `{source}`, which Spark has cached: it is a copy of it",
+            why=f"cell {pair.run.cell} collected `{source}` into `{copy}` by `{pair.method}`; the "
+            f"last cells used only `{source}`",
+            fix="\n".join([*display_deletions(bundle.holders), *deletions(names)]),
+        )  # fmt: skip
 
     def _finding(self, evidence: Evidence, bundle: Bundle, pair: _Pair, left: Holder) -> Finding:
         source, copy = pair.source.expr, pair.copy.expr
@@ -78,6 +119,14 @@ class CollectedFrame:
             f"the cells since then used only `{other}`",
             fix="\n".join([*display_deletions(bundle.holders), *deletions(names)]),
         )  # fmt: skip
+
+
+def _named(snapshot: Snapshot, holder: Holder) -> set[int]:
+    """Return the ids of all names of the object that ``holder`` holds."""
+    return {
+        one.id for one in snapshot.holders
+        if one.object == holder.object and one.root == NAMESPACE
+    }  # fmt: skip
 
 
 @dataclass(frozen=True)

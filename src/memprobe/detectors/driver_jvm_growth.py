@@ -1,0 +1,153 @@
+"""MP406: the driver's JVM keeps more after every round of the same work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from memprobe.analysis.evidence import Evidence
+from memprobe.analysis.spark_findings import DRIVER
+from memprobe.analysis.spark_rounds import Series, Span, grew, rounds, value_in
+from memprobe.findings import (
+    Finding,
+    Growth,
+    HeldObject,
+    Holding,
+    PathStep,
+    Reclaim,
+    fingerprint,
+)
+from memprobe.recording.schema import Jvm
+from memprobe.reporters.amounts import counted, size
+
+LEAST_STEP = 1 << 20  # bytes: below it collections and compiled code speak
+LEAST_REFERENCES = 1000  # per round; a cell's own frames are some dozens
+EXPR = "spark.sparkContext._jvm"
+
+
+class DriverJvmGrowth:
+    """The driver's JVM keeps more after every round of the same work
+
+    ## What it means
+    Each of several equal runs of one cell (`growth-rounds`), or each equal part of a script in
+    which jobs ran, left more in the JVM's heap than the one before, as read after collections:
+    what the collector could not free. Or the number of objects that the JVM keeps for Python
+    (py4j references) rose by a thousand and more each time.
+
+    ## Why it matters
+    The driver's JVM has a heap of its own, 1 GB where nothing was set, and when it is full the
+    application dies with all of its caches. Python shows nothing of it: a `DataFrame` in a list
+    is a few hundred bytes here and a whole plan over there.
+
+    ## Example
+    ```python
+    history.append(spark.range(1000).withColumn("x", rand()))   # a plan per run
+    buffers.append(sc._gateway.new_array(sc._jvm.double, 1_000_000))   # 8 MB per run
+    ```
+
+    ## Use instead
+    Keep results instead of frames, and let go of what refers into the JVM:
+    ```python
+    history.clear()
+    ```
+    Long plans are cut with `df.checkpoint()`; a long history of queries is kept shorter with
+    `spark.sql.ui.retainedExecutions`.
+
+    ## When it does not fire
+    One round, the first included, added nothing; the rounds add less and less, as caches do that
+    fill up; no collection ran in a round, so that nobody knows what was garbage; a cell in
+    between changed what the rounds read; or all rounds behind the first together added less than
+    `min-bytes`.
+    """
+
+    code = "MP406"
+    name = "driver-jvm-growth"
+
+    def detect(self, evidence: Evidence) -> Iterator[Finding]:
+        """Yield at most one finding about the heap, or else about references."""
+        jobs = [(one.t, one.jobs) for one in evidence.recording.spark if one.jobs is not None]
+        for spans in rounds(evidence, jobs):
+            found = self._heap(evidence, spans) or self._references(evidence, spans)
+            if found is not None:
+                yield found
+                return
+
+    def _heap(self, evidence: Evidence, spans: list[Span]) -> Finding | None:
+        levels = _levels(evidence.recording.jvm, spans)
+        steps = grew([level for _, level in levels], LEAST_STEP)
+        if len(steps) < evidence.config.growth_rounds:
+            return None
+        total = sum(steps)
+        if total - steps[0] < evidence.config.min_bytes:
+            return None
+        reclaim = Reclaim(bytes=total, low=0, high=total, where="driver-jvm", basis="estimate")
+        why = (
+            f"{_words(spans)}: the heap after collections went from {size(levels[0][1])} to "
+            f"{size(levels[-1][1])}, more each time"
+        )
+        return self._finding(evidence, spans, reclaim, sum(steps) // len(steps), why)
+
+    def _references(self, evidence: Evidence, spans: list[Span]) -> Finding | None:
+        told = [(one.t, one.jvm_objects) for one in evidence.recording.spark]
+        series = [(t, count) for t, count in told if count is not None]
+        values = [value_in(series, span) for span in [_before(spans[0]), *spans]]
+        known = [one for one in values if one is not None]
+        steps = grew(known, LEAST_REFERENCES)
+        if len(steps) < evidence.config.growth_rounds:
+            return None
+        reclaim = Reclaim(bytes=0, low=0, high=0, where="driver-jvm", basis="estimate")
+        why = (
+            f"{_words(spans)}: the JVM keeps {known[-1]:,} objects for Python, "
+            f"{sum(steps) // len(steps):,} more after each round"
+        )
+        return self._finding(evidence, spans, reclaim, 0, why)
+
+    def _finding(
+        self, evidence: Evidence, spans: list[Span], reclaim: Reclaim, step: int, why: str
+    ) -> Finding:
+        path = [PathStep(type="heap" if reclaim.bytes else "py4j references", edge=EXPR)]
+        growth = Growth(bytes_per_round=step, rounds=len(spans)) if step else None
+        return Finding(
+            code=self.code, name=self.name, status="suspect",
+            title="every round of the same work leaves more in the driver's JVM",
+            context=evidence.recording.header.context,
+            object=HeldObject(type="driver JVM"), holders=[Holding(root=DRIVER, expr=EXPR)],
+            exclusive_bytes=reclaim.bytes, shared_bytes=0, reclaim=reclaim, growth=growth,
+            path=path, why=why, fix=_fix(evidence),
+            fingerprint=fingerprint(self.code, DRIVER, path[0].type, path, spans[-1].hash),
+        )  # fmt: skip
+
+
+def _before(first: Span) -> Span:
+    return Span(0, first.begin - 1)
+
+
+def _levels(readings: Sequence[Jvm], spans: list[Span]) -> list[tuple[int, int]]:
+    """Return (collections, heap after them) before the first round and after each other.
+
+    A round in which no collection ran, as far as that is told, is left out.
+    """
+    known = [one for one in readings if one.heap_after_gc is not None]
+    heap: Series = [(one.t, one.heap_after_gc or 0) for one in known]
+    done: Series = [(one.t, one.collections or 0) for one in known]
+    levels: list[tuple[int, int]] = []
+    for span in [_before(spans[0]), *spans]:
+        level, collections = value_in(heap, span), value_in(done, span) or 0
+        if level is None:
+            continue
+        if not levels or not collections or collections > levels[-1][0]:
+            levels.append((collections, level))
+    return levels
+
+
+def _words(spans: list[Span]) -> str:
+    cells = [str(span.cell) for span in spans if span.cell is not None]
+    if not cells:
+        return f"{counted(len(spans), 'equal part')} of the run"
+    return f"cells {', '.join(cells[:-1])} and {cells[-1]} ran the same source"
+
+
+def _fix(evidence: Evidence) -> str:
+    pid = next((one.pid for one in reversed(evidence.recording.jvm) if one.pid is not None), None)
+    look = f"jcmd {pid} GC.class_histogram | head -20" if pid is not None else ""
+    advice = "let go of the frames and JVM objects that each round keeps, such as those in a list"
+    return "\n".join(filter(None, [advice, look]))
