@@ -65,7 +65,9 @@ def memprobe_run(recording: Path, *target: str, options: tuple[str, ...] = ("-q"
     return [sys.executable, "-c", HOST, "run", "-o", str(recording), *options, *target]
 
 
-def behave(line: list[str], *, stdin: str = "", env: dict[str, str], cwd: Path) -> Behaviour:
+def behave(
+    line: list[str], *, stdin: str = "", env: dict[str, str], cwd: Path, timeout: float = TIMEOUT
+) -> Behaviour:
     """Run ``line`` to its end. What takes too long is killed, with everything below it."""
     with subprocess.Popen(
         line,
@@ -77,7 +79,7 @@ def behave(line: list[str], *, stdin: str = "", env: dict[str, str], cwd: Path) 
         cwd=cwd,
     ) as process:
         try:
-            stdout, stderr = process.communicate(stdin, timeout=TIMEOUT)
+            stdout, stderr = process.communicate(stdin, timeout=timeout)
         except subprocess.TimeoutExpired:
             for below in psutil.Process(process.pid).children(recursive=True):
                 below.kill()
