@@ -27,6 +27,9 @@ LONGEST_WAIT = 2.0  # seconds for a snapshot that was begun and is not there yet
 _FOLDER = os.path.dirname(globals().get("__file__") or "")
 _MOST_ERRORS = 5
 _MOST_NAMES = 400
+# Snapshots that come with a reading of Spark of the same moment.
+_WITH_SPARK = {"attach": "request", "request": "request", "marker": "cell", "detach": "exit",
+               "exit": "exit"}  # fmt: skip
 _ROUTINE = ("interval", "marker")  # snapshots that nobody asked for do not look inside of holders
 
 
@@ -53,6 +56,7 @@ class Probe:
         self.closed = False
         self.inside: Sequence[str] = config.get("inside") or ()  # holders, by expression
         self._engines = Engines(config)
+        self._spark: Any = None  # the reader, once pyspark is in this process
         self._late: tuple[dict[str, Any], int] | None = None  # a snapshot on its way
         self._limits = config.get("limits") or _limits()
         self._write_header()
@@ -70,7 +74,8 @@ class Probe:
             from . import notebook
 
             self.hooks = notebook.CellHooks(
-                self.shell, self.counters, self._write_marker, self._in_hook, ended,
+                self.shell, self.counters, self._write_marker, self._in_hook,
+                lambda: self._cell_ended(ended),
                 reset_peak=bool(self.config.get("peak_reset", True)),
             )  # fmt: skip
             self.hooks.replay()
@@ -122,6 +127,8 @@ class Probe:
 
         ``unhurried`` lifts the bound on the pause: at exit nobody waits.
         """
+        if reason in _WITH_SPARK:
+            self.read_spark(_WITH_SPARK[reason], on_user_thread=on_user_thread)
         with self.guarded(on_user_thread=on_user_thread):
             if not self._collect(wait=0.0 if reason == "interval" else LONGEST_WAIT):
                 return
@@ -173,6 +180,32 @@ class Probe:
         self._write_snapshot(fields, started)
         return True
 
+    def spark(self) -> Any:
+        """Return the reader of Spark, or None: no pyspark is loaded. Imports nothing of it."""
+        if self._spark is None and "pyspark" in sys.modules and not self.closed:
+            from .spark import SparkReader
+
+            self._spark = SparkReader(
+                self.recorder.write, self.governor.share,
+                lambda: self.hooks.last_cell if self.hooks else None, self.shell,
+            )  # fmt: skip
+        return self._spark
+
+    def read_spark(self, reason: str | None = None, *, on_user_thread: bool = False) -> None:
+        """Read the Spark application, where there is one; without a reason, where that is due."""
+        with self.guarded(on_user_thread=on_user_thread):
+            reader = self.spark()
+            if reader is not None and not reader.failed:
+                reason = reason or reader.due()
+                if reason is not None:
+                    reader.read(reason)
+
+    def _cell_ended(self, ended: Any) -> None:
+        reader = self.spark()
+        if reader is not None and self.hooks is not None:
+            reader.cell_ended(self.hooks.last_cell)
+        ended()
+
     def event(self, event: str, detail: str | None = None, client: str | None = None) -> None:
         """Write an event record."""
         self.recorder.write("event", event=event, detail=detail, client=client)
@@ -196,6 +229,8 @@ class Probe:
             self.counters.high_water()
             self.recorder.write("end", reason=reason, peak=self.counters.peak or None,
                                 cpu=time.process_time())  # fmt: skip
+            if self._spark is not None:
+                self._spark.close()
         finally:
             self.abandon()
 
@@ -219,6 +254,8 @@ class Probe:
         """Close every file without writing: what a forked child does."""
         if self.tracing is not None:
             self.tracing.stop()
+        if self._spark is not None:
+            self._spark.abandon()
         self._engines.close()
         self.closed = True
         self.recorder.close()

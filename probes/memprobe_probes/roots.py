@@ -82,6 +82,37 @@ def script_roots(*, at_exit: bool = False) -> list[Root]:
     return _real(found)
 
 
+def named_roots(shell: Any = None) -> list[Root]:
+    """Return the references that have a name: what takes a search through the heap is left out.
+
+    Names of the notebook or the script, outputs, the user's modules and classes, and locals of
+    running functions. ``shell`` is the IPython shell of a notebook.
+    """
+    main = sys.modules.get("__main__")
+    names: dict[str, Any] = vars(main) if main is not None else {}
+    found: list[Root] = []
+    if shell is not None:
+        names = shell.user_ns
+        found += [*_namespace(shell), *_outputs(shell), *_errors(shell)]
+    else:
+        found += [
+            _named("module", name, value)
+            for name, value in list(names.items())
+            if type(name) is str and not _dunder(name)
+        ]
+    spaces = [names]
+    for module, held in user_modules({id(names)}):
+        spaces.append(held)
+        found += [
+            _named("module", f"{module}.{name}", value)
+            for name, value in list(held.items())
+            if type(name) is str and not _dunder(name)
+        ]
+    found += _class_attributes(spaces)
+    found += running_locals()
+    return _real(found)
+
+
 def stop_ids(shell: Any = None) -> set[int]:
     """Return the ids of the dicts and objects at which a walk is cut.
 

@@ -111,6 +111,7 @@ class Watcher:
         if now >= self._next_sample:
             self.probe.sample()
             self._next_sample = now + self.probe.interval
+        self.probe.read_spark()
         self._expire(now)
         if self.stop_reason is None:
             self._wait()

@@ -1,0 +1,143 @@
+"""Readings of the Spark application that this process drives: what, when, and at which cost.
+
+Each part is read on its own: one that fails becomes a line of ``unmeasured``, with the reason.
+No session is ever made, no function of PySpark is wrapped, nothing of the program's is changed.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from . import spark_session
+from .jvm_wire import Gateway, JvmError, JvmGone
+from .spark_application import Application, place
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+
+INTERVAL = 10.0  # seconds between two readings that nobody asked for
+LEAST_REST = 0.5  # seconds between two readings of cells
+KEEP_ALIVE = 60.0  # seconds after which a reading is written that says nothing new
+USER_PATIENCE = 0.1  # seconds that the user's thread waits for the JVM at a cell's end
+
+
+class SparkReader:
+    """Reads the application at each cell's end, on request and at an interval.
+
+    ``write`` takes the kind and the fields of a record. ``share`` is the part of one core that
+    the readings may take. ``last_cell`` returns the last cell that had started; ``shell`` is the
+    IPython shell of a notebook, or None.
+    """
+
+    def __init__(
+        self, write: Callable[..., Any], share: float, last_cell: Callable[[], int | None],
+        shell: Any,
+    ) -> None:  # fmt: skip
+        self._write = write
+        self._share = max(share, 0.0001)
+        self._last_cell = last_cell
+        self._shell = shell
+        self._pid = os.getpid()
+        self._app: Application | None = None
+        self._saw_none = False  # there was no application when we looked
+        self._wanted: str | None = None
+        self._next = 0.0
+        self._next_interval = 0.0
+        self._user_ns = 0
+        self._closed = False
+        self.failed = False  # by a mistake of ours: no reading any more, the rest goes on
+
+    def look(self) -> bool:
+        """See whether there is an application, and follow it; return whether there is one."""
+        if self._closed or os.getpid() != self._pid:
+            return False
+        found = spark_session.find()
+        if found is None:
+            self._saw_none = True
+            self._leave()
+            return False
+        if self._app is None or self._app.key != found.key:
+            self._leave()
+            gateway = Gateway(found.address, found.port, found.token)
+            self._app = Application(found, gateway, from_start=self._saw_none)
+            self._next = self._next_interval = 0.0
+        return True
+
+    def cell_ended(self, cell: int | None) -> None:
+        """On the user's thread: note what is cached now, in a few calls; the rest comes later."""
+        started = time.monotonic_ns()
+        try:
+            if self.look() and self._app is not None:
+                self._app.note(cell, USER_PATIENCE)
+                self._wanted = "cell"
+        except (JvmError, JvmGone):
+            self._wanted = "cell"
+        finally:
+            self._user_ns += time.monotonic_ns() - started
+
+    def due(self) -> str | None:
+        """Return the reason of the reading that is due now, or None."""
+        now = time.monotonic()
+        if not self.look():
+            return None
+        if self._wanted is not None and now >= self._next:
+            return self._wanted
+        return "interval" if now >= self._next_interval else None
+
+    def changed(self) -> bool:
+        """Whether something was cached or let go since the last reading; a handful of calls."""
+        try:
+            return self._app is not None and self._app.changed(USER_PATIENCE)
+        except (JvmError, JvmGone):
+            return False
+
+    def read(self, reason: str) -> None:
+        """Read the application and write what is new. Never raises for what the JVM does."""
+        if not self.look() or self._app is None:
+            return
+        try:
+            self._read(self._app, reason)
+        except Exception as error:
+            self.failed = True
+            self._write("event", event="probe-error", detail=place(error))
+            self.close()
+
+    def _read(self, app: Application, reason: str) -> None:
+        started, cpu = time.monotonic_ns(), time.thread_time_ns()
+        self._wanted = None
+        fields = app.read(reason, self._last_cell(), self._shell)
+        fields["took_ns"] = time.monotonic_ns() - started
+        if self._user_ns:
+            fields["user_ns"], self._user_ns = self._user_ns, 0
+        jvm = fields.pop("jvm", None)
+        if app.worth_writing(fields, forced=reason in ("request", "exit"), after=KEEP_ALIVE):
+            self._write("spark", reason=reason, **fields)
+            if jvm is not None:
+                self._write("jvm", **jvm)
+        self._rest((time.thread_time_ns() - cpu) / 1e9)
+
+    def close(self) -> None:
+        """Let go of everything in the JVM and close the connection. Safe to call twice."""
+        self._closed = True
+        self._leave()
+
+    def abandon(self) -> None:
+        """In a forked child: close the descriptor, say nothing."""
+        self._closed = True
+        if self._app is not None:
+            self._app.driver.gateway.abandon()
+            self._app = None
+
+    def _leave(self) -> None:
+        app, self._app = self._app, None
+        if app is not None:
+            app.driver.drop()
+
+    def _rest(self, cost: float) -> None:
+        now = time.monotonic()
+        self._next = now + max(LEAST_REST, cost / self._share)
+        self._next_interval = now + max(INTERVAL, cost / self._share)
