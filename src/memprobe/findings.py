@@ -272,6 +272,118 @@ class RecordingSummary(Struct, kw_only=True):
     cell_rows: list[CellRow] = field(default_factory=list)
 
 
+class SparkCacheRow(Struct, kw_only=True):
+    """One cached DataFrame, persisted RDD or local checkpoint, and what holds it."""
+
+    kind: str  # dataframe, rdd, checkpoint
+    holders: list[str] = field(default_factory=list)  # what to type to reach it
+    behind: list[str] = field(default_factory=list)  # frames that would read it only to recompute
+    views: list[str] = field(default_factory=list)
+    table: str | None = None
+    ours: bool = True  # False: another program on the driver may have made or may hold it
+    known: bool = True  # False: not every live frame has been looked up
+    rdd: int | None = None
+    level: str = ""
+    operators: list[str] = field(default_factory=list)
+    memory: int | None = None
+    disk: int | None = None
+    partitions: int | None = None
+    cached: int | None = None  # partitions that are stored
+    executors: dict[str, list[int]] = field(default_factory=dict)  # executor → [memory, disk]
+    reads: int | None = None  # without the query that filled it
+    created: Created | None = None
+    last_used: LastUse | None = None  # when a query last read it
+
+
+class SparkExecutorRow(Struct, kw_only=True):
+    """One executor: its storage memory, and the processes behind it."""
+
+    id: str
+    host: str = ""
+    active: bool = True
+    cores: int | None = None
+    max: int | None = None  # storage memory
+    used: int | None = None
+    used_peak: int | None = None  # highest that any reading found
+    disk: int | None = None
+    blocks: int | None = None
+    spilled: int | None = None
+    failed_tasks: int | None = None
+    task_ms: int | None = None
+    gc_ms: int | None = None
+    heap_peak: int | None = None
+    jvm_rss: int | None = None
+    python_rss: int | None = None  # of its Python workers together
+    rss_by: Literal["proc", "peak"] | None = None  # read just then, or Spark's highest ever
+    removed: str | None = None
+
+
+class SparkBroadcastRow(Struct, kw_only=True):
+    """One broadcast variable with its copies."""
+
+    id: int
+    holders: list[str] = field(default_factory=list)
+    memory: int | None = None
+    disk: int | None = None
+    file: int | None = None  # the pickled value, in a file of the driver
+    in_python: bool = False  # the Python process has the value in memory too
+    destroyed: bool = False
+    created: Created | None = None
+
+
+class SparkJvm(Struct, kw_only=True):
+    """The driver's JVM, as it was last read."""
+
+    pid: int | None = None
+    heap_used: int | None = None
+    heap_after_gc: int | None = None
+    heap_committed: int | None = None
+    heap_max: int | None = None
+    pools: dict[str, int] | None = None
+    buffers: dict[str, int] | None = None
+    gc_ms: int | None = None
+    collections: int | None = None
+    threads: int | None = None
+    classes: int | None = None
+    rss: int | None = None
+    classes_by_bytes: list[list[int | str]] = field(default_factory=list)  # [class, count, bytes]
+
+
+class SparkStreamRow(Struct, kw_only=True):
+    """One streaming query."""
+
+    id: str
+    active: bool = True
+    batches: int | None = None
+    state_rows: int | None = None
+    state_bytes: int | None = None
+
+
+class SparkReport(Struct, kw_only=True):
+    """What was read of a Spark application; a list is None where it could not be read."""
+
+    app: str | None = None
+    version: str | None = None
+    master: str | None = None
+    mode: Literal["classic", "connect"] = "classic"
+    readings: int = 0
+    seconds_ago: float | None = None  # the last reading, before the recording's end
+    shared: bool = False
+    caches: list[SparkCacheRow] | None = None
+    executors: list[SparkExecutorRow] | None = None
+    broadcasts: list[SparkBroadcastRow] | None = None
+    blocks: dict[str, list[int]] | None = None  # kind → [number, memory, disk]
+    streams: list[SparkStreamRow] | None = None
+    jvm: SparkJvm | None = None
+    sessions: int | None = None
+    accumulators: int | None = None
+    executions: int | None = None  # SQL executions that the driver remembers
+    jobs: int | None = None
+    stages: int | None = None
+    python_objects: int | None = None  # references into the JVM that Python holds
+    jvm_objects: int | None = None  # objects that the JVM keeps for them
+
+
 class Report(Struct, kw_only=True):
     """Everything a reporter shows."""
 
@@ -284,6 +396,7 @@ class Report(Struct, kw_only=True):
     holders: list[HolderRow] = field(default_factory=list)
     known: list[str] = field(default_factory=list)  # fingerprints left out: in the baseline
     allocations: HeldAllocations | None = None  # None: nobody logged them
+    spark: SparkReport | None = None  # None: no Spark application was read
     rules: dict[str, str] = field(default_factory=dict)  # code → name of the rules that were run
 
     @property

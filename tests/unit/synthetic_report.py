@@ -18,6 +18,12 @@ from memprobe.findings import (
     Reclaim,
     RecordingSummary,
     Report,
+    SparkBroadcastRow,
+    SparkCacheRow,
+    SparkExecutorRow,
+    SparkJvm,
+    SparkReport,
+    SparkStreamRow,
 )
 
 MIB = 2**20
@@ -68,6 +74,104 @@ def quiet_report() -> Report:
     return Report(
         recording=summary, account=Account(), overhead=Overhead(cpu_seconds=0.02), rules=RULES
     )
+
+
+def spark_report() -> Report:
+    """Return a notebook's report on a Spark driver, with one finding on the executors."""
+    summary = recording()
+    summary.slope = summary.seconds_to_limit = None
+    return Report(
+        recording=summary,
+        account=Account(
+            processes=[ProcessAccount(pid=4121, role="driver-python", rss=int(3.2 * GIB))]
+        ),
+        findings=[orphan()],
+        overhead=Overhead(cpu_seconds=0.42, engine="native"),
+        spark=spark(),
+        rules={"MP401": "orphan-cache"},
+    )
+
+
+def orphan() -> Finding:
+    return Finding(
+        code="MP401",
+        name="orphan-cache",
+        status="leaking",
+        title="Spark keeps data that cell 4 cached, and nothing leads to it",
+        context="notebook",
+        object=HeldObject(type="pyspark.sql.DataFrame"),
+        holders=[
+            Holding(
+                root="spark-executor",
+                expr="spark.sparkContext._jsc.getPersistentRDDs()[18]",
+            )
+        ],
+        exclusive_bytes=512 * MIB,
+        shared_bytes=0,
+        reclaim=Reclaim(
+            bytes=512 * MIB, low=512 * MIB, high=512 * MIB, where="executors", basis="exact"
+        ),
+        created=Created(cell=4),
+        path=[
+            PathStep(type="InMemoryRelation [Project, Filter]", edge="CacheManager"),
+            PathStep(type="RDD", edge="RDD 18", cut=True),
+        ],
+        why="no live frame would use this cache; 512.0 MiB in memory of the executors",
+        fix="spark.sparkContext._jsc.getPersistentRDDs()[18].unpersist()",
+        fingerprint="9abc9abc9abc",
+    )
+
+
+def spark() -> SparkReport:
+    return SparkReport(
+        app="local-1",
+        version="4.3.0",
+        master="local-cluster",
+        readings=40,
+        shared=True,
+        sessions=2,
+        caches=[
+            SparkCacheRow(
+                kind="dataframe", rdd=18, memory=512 * MIB, disk=0, partitions=8, cached=8,
+                reads=0, created=Created(cell=4),
+            ),
+            SparkCacheRow(
+                kind="dataframe", rdd=31, memory=96 * MIB, disk=12 * MIB, partitions=8, cached=6,
+                reads=1204, created=Created(cell=7), holders=["orders", "daily", "Out[7]", "x"],
+                views=["orders"],
+            ),
+            SparkCacheRow(
+                kind="checkpoint", rdd=40, memory=MIB, disk=0, partitions=2, cached=2,
+                behind=["ranks"], created=Created(file="etl.py", line=41),
+            ),
+            SparkCacheRow(kind="rdd", ours=False, memory=None, disk=None),
+            SparkCacheRow(kind="dataframe", holders=["?"], known=False),
+        ],
+        executors=[
+            SparkExecutorRow(
+                id="0", max=GIB, used=640 * MIB, jvm_rss=900 * MIB, python_rss=80 * MIB,
+                rss_by="proc", spilled=0,
+            ),
+            SparkExecutorRow(
+                id="1", active=False, max=GIB, used=0, jvm_rss=GIB, rss_by="peak",
+                removed="Command exited with code 137",
+            ),
+        ],
+        broadcasts=[
+            SparkBroadcastRow(
+                id=3, holders=["weights"], memory=64 * MIB, disk=0, file=30 * MIB,
+                in_python=True, created=Created(cell=2),
+            ),
+            SparkBroadcastRow(id=4, memory=0, disk=0),
+        ],
+        streams=[SparkStreamRow(id="5b0c5b0c-aaaa", batches=12, state_bytes=3 * MIB)],
+        jvm=SparkJvm(
+            pid=77, heap_used=700 * MIB, heap_after_gc=300 * MIB, heap_committed=900 * MIB,
+            heap_max=GIB, buffers={"direct": 8 * MIB, "mapped": 0}, rss=int(1.2 * GIB),
+            gc_ms=3210,
+        ),
+        executions=214, jobs=300, jvm_objects=1520, accumulators=2,
+    )  # fmt: skip
 
 
 def recording() -> RecordingSummary:

@@ -18,7 +18,7 @@ import pytest
 from rich.cells import cell_len
 
 sys.path.insert(0, str(Path(__file__).parent))  # when run as a program
-from synthetic_report import full_report, quiet_report
+from synthetic_report import full_report, quiet_report, spark_report
 
 from memprobe.findings import (
     Created,
@@ -31,6 +31,12 @@ from memprobe.findings import (
     PathStep,
     Reclaim,
     Report,
+    SparkBroadcastRow,
+    SparkCacheRow,
+    SparkExecutorRow,
+    SparkJvm,
+    SparkReport,
+    SparkStreamRow,
 )
 from memprobe.reporters import FORMATS, concise, junit, markdown, render, text
 from memprobe.reporters import json as json_reporter
@@ -43,6 +49,10 @@ PAGES: dict[str, Callable[[], str]] = {
     "report-120.txt": lambda: text.render(full_report(), width=120),
     "report-80.ansi": lambda: text.render(full_report(), width=80, color=True),
     "report-quiet-80.txt": lambda: text.render(quiet_report(), width=80),
+    "report-spark-80.txt": lambda: text.render(spark_report(), width=80),
+    "report-spark-120.txt": lambda: text.render(spark_report(), width=120),
+    "report-spark.md": lambda: markdown.render(spark_report()),
+    "report-spark.json": lambda: json_reporter.render(spark_report()),
     "report.concise": lambda: concise.render(full_report()),
     "report.md": lambda: markdown.render(full_report()),
     "report.json": lambda: json_reporter.render(full_report()),
@@ -111,7 +121,27 @@ def hostile_report(name: str) -> Report:
         HolderRow(exprs=[name], roots=[name], object=held, exclusive_bytes=1, shared_bytes=1)
     ]
     report.not_measured = [NotMeasured(what=name, why=name)]
+    report.spark = hostile_spark(name)
     return report
+
+
+def hostile_spark(name: str) -> SparkReport:
+    return SparkReport(
+        app=name,
+        version=name,
+        master=name,
+        caches=[
+            SparkCacheRow(
+                kind="dataframe", holders=[name], views=[name], table=name, memory=1, disk=1,
+                created=Created(file=name, line=1),
+            ),
+            SparkCacheRow(kind="rdd", behind=[name]),
+        ],
+        executors=[SparkExecutorRow(id=name, used=1, max=2)],
+        broadcasts=[SparkBroadcastRow(id=1, holders=[name], memory=1)],
+        streams=[SparkStreamRow(id=name)],
+        jvm=SparkJvm(heap_used=1, buffers={name: 1}),
+    )  # fmt: skip
 
 
 def obeyed(shown: str) -> list[str]:
@@ -169,9 +199,9 @@ def test_junit_is_well_formed_whatever_the_names(name: str) -> None:
 def test_markdown_keeps_its_table_its_headings_and_no_html(name: str) -> None:
     page = markdown.render(hostile_report(name))
     rows = [line for line in page.splitlines() if line.startswith("|")]
-    assert len(rows) == 3
-    for row in rows:
-        assert len(re.findall(r"(?<!\\)\|", row)) == 7
+    # Holders, Spark's caches, its executors and its broadcasts.
+    bars = [len(re.findall(r"(?<!\\)\|", row)) for row in rows]
+    assert bars == [7] * 3 + [8] * 4 + [7] * 3 + [7] * 3
     assert len([line for line in page.splitlines() if line.startswith("#")]) == 2
     rendered = _html(page)
     assert "<script" not in rendered

@@ -178,7 +178,8 @@ def test_a_report_names_every_gap_with_its_reason(tmp_path: Path) -> None:
     assert "900 ms" in found["a part of the time"]
     assert found["polars frames"] == "no adapter"
     assert "No space left" in found["records that could not be written"]
-    assert "this version" in found["the driver's JVM"]
+    assert found["the driver's JVM"] == "it was not read"
+    assert found["Spark caches, broadcasts and executors"] == "no Spark session was read"
     assert "Spark caches, broadcasts and executors" in found
     assert "gpu" in found["part of the recording"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from memprobe.analysis import allocations
 from memprobe.analysis.evidence import gather
 from memprobe.analysis.holders import holder_rows
+from memprobe.analysis.spark_report import spark_report
 from memprobe.analysis.summary import overhead, summarise, taken
 from memprobe.analysis.unmeasured import not_measured
 from memprobe.config import Config
@@ -13,8 +14,10 @@ from memprobe.detectors.selection import chosen
 from memprobe.errors import NothingMeasured
 from memprobe.findings import Account, ProcessAccount, RecordingSummary, Report
 from memprobe.recording.reader import Recording
+from memprobe.recording.schema import Jvm
 
 OWN_ROLE = "driver-python"
+JVM_ROLE = "driver-jvm"
 
 
 def report(recording: Recording, config: Config) -> Report:
@@ -40,6 +43,7 @@ def report(recording: Recording, config: Config) -> Report:
         ],
         overhead=overhead(recording),
         allocations=allocations.held(recording),
+        spark=spark_report(evidence),
         rules={
             rule.code: rule.name
             for rule in chosen(DETECTORS, config.select, config.ignore)
@@ -53,7 +57,30 @@ def _account(recording: Recording, summary: RecordingSummary) -> Account:
     own = ProcessAccount(pid=summary.pid, role=OWN_ROLE, rss=summary.rss)
     children = next((s.children for s in reversed(recording.samples) if s.children is not None), [])
     below = [ProcessAccount(pid=child.pid, role=child.role, rss=child.rss) for child in children]
-    return Account(processes=[own, *below])
+    return Account(processes=[own, *_with_jvm(recording, below)])
+
+
+def _with_jvm(recording: Recording, below: list[ProcessAccount]) -> list[ProcessAccount]:
+    """Tell what is known of the driver's JVM, which need not be a child of the process."""
+    last = next((one for one in reversed(recording.jvm) if one.pid is not None), None)
+    if last is None or last.pid is None:
+        return below
+    row = next((one for one in below if one.pid == last.pid), None)
+    if row is None:
+        row = ProcessAccount(pid=last.pid, role=JVM_ROLE, rss=last.rss)
+        below = [row, *below]
+    row.buckets = _heap(last)
+    return below
+
+
+def _heap(jvm: Jvm) -> dict[str, int]:
+    """Return the parts of a JVM's memory that it told of; not all of them are resident."""
+    found = {}
+    if jvm.heap_used is not None:
+        found["heap-used"] = jvm.heap_used
+    if jvm.heap_used is not None and jvm.heap_committed is not None:
+        found["heap-free"] = max(0, jvm.heap_committed - jvm.heap_used)
+    return {**found, **{f"{name}-buffers": size for name, size in (jvm.buffers or {}).items()}}
 
 
 def _nothing(recording: Recording) -> NothingMeasured:

@@ -8,6 +8,7 @@ from memprobe.analysis.summary import CUT_OFF, taken
 from memprobe.findings import NotMeasured, RecordingSummary
 from memprobe.recording.reader import Recording
 from memprobe.recording.schema import Event, Snapshot, Unmeasured
+from memprobe.reporters.amounts import counted
 
 # What a probe or the host says went wrong, and what a reader misses by it.
 EVENTS = {
@@ -24,6 +25,7 @@ CROWDED_SHARE = 0.74
 # Without a sample for so many intervals before the end, samples were left out.
 INTERVALS_WITHOUT_SAMPLE = 5
 
+SPARK_LISTS = "Spark caches, broadcasts and executors"
 SPARK_LIBRARIES = ("pyspark", "databricks-connect", "databricks")
 
 
@@ -130,16 +132,40 @@ def _allocations(recording: Recording) -> Iterator[NotMeasured]:
 
 
 def _spark(recording: Recording, summary: RecordingSummary) -> Iterator[NotMeasured]:
+    """Yield what is not known of Spark where it was loaded, and read in part or not at all."""
     used = any(name in summary.libraries for name in SPARK_LIBRARIES)
-    if used and not recording.spark:
-        yield NotMeasured(
-            what="Spark caches, broadcasts and executors",
-            why="this version of memprobe does not read a Spark session",
-        )
-    if used and not recording.jvm:
-        yield NotMeasured(
-            what="the driver's JVM", why="this version of memprobe does not look into the JVM"
-        )
+    if not used and not recording.spark:
+        return
+    said = {row.what for one in recording.spark[-1:] for row in one.unmeasured}
+    said |= {row.what for one in recording.jvm[-1:] for row in one.unmeasured}
+    if not recording.spark:
+        yield NotMeasured(what=SPARK_LISTS, why="no Spark session was read")
+    elif all(one.mode == "connect" for one in recording.spark) and not said:
+        yield NotMeasured(what=SPARK_LISTS, why="Spark Connect does not tell a client")
+    if not recording.jvm and "the driver's JVM" not in said:
+        why = "it was not read"
+        if recording.spark and recording.spark[-1].mode == "connect":
+            why = "with Spark Connect it belongs to the server"
+        yield NotMeasured(what="the driver's JVM", why=why)
+    yield from _unknown_frames(recording)
+
+
+def _unknown_frames(recording: Recording) -> Iterator[NotMeasured]:
+    """Yield how many caches nobody can be said to have left, for want of time or of a view."""
+    told = [one.caches for one in recording.spark if one.caches is not None][-1:]
+    for caches in told:
+        unknown = sum(not one.known for one in caches)
+        others = sum(not one.ours for one in caches)
+        if unknown:
+            yield NotMeasured(
+                what=f"what reaches {counted(unknown, 'Spark cache')}",
+                why="not every live DataFrame has been looked up",
+            )
+        if others:
+            yield NotMeasured(
+                what=f"whether {counted(others, 'Spark cache')} can be let go",
+                why="another program on the same driver may have made or may hold them",
+            )
 
 
 def _skipped_lines(summary: RecordingSummary) -> Iterator[NotMeasured]:

@@ -5,8 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from memprobe.findings import Finding, HeldAllocations, HolderRow, InsideReport, Report
-from memprobe.reporters import allocations, inside, phrases
+from memprobe.findings import (
+    Finding,
+    HeldAllocations,
+    HolderRow,
+    InsideReport,
+    Report,
+    SparkReport,
+)
+from memprobe.reporters import allocations, inside, phrases, spark
 from memprobe.reporters.amounts import counted, percent, size
 from memprobe.reporters.chart import numbers
 from memprobe.reporters.inside_tree import Line, lines
@@ -38,6 +45,7 @@ def _lines(report: Report) -> Iterator[str]:
     for finding in report.findings:
         yield from _finding(finding, report)
     yield from _holders(report.holders)
+    yield from _spark(report.spark)
     yield from _allocations(report.allocations)
     yield from _inside(report.holders)
     yield ""
@@ -48,10 +56,8 @@ def _lines(report: Report) -> Iterator[str]:
 def _finding(finding: Finding, report: Report) -> Iterator[str]:
     place = code(phrases.location(finding, report.recording))
     yield ""
-    yield (
-        f"### {escaped(finding.code)} {escaped(finding.name)}: "
-        f"{size(finding.reclaim.bytes)} ({finding.status})"
-    )
+    amount = f"{size(finding.reclaim.bytes)} " if finding.reclaim.bytes else ""
+    yield f"### {escaped(finding.code)} {escaped(finding.name)}: {amount}({finding.status})"
     yield ""
     yield f"{prose(finding.title)} ({place})."
     yield ""
@@ -90,6 +96,24 @@ def _holders(rows: list[HolderRow]) -> Iterator[str]:
             escaped(phrases.last_use(row.last_used)) or "–",
         ]
         yield f"| {' | '.join(cells)} |"
+
+
+def _spark(found: SparkReport | None) -> Iterator[str]:
+    if found is None:
+        return
+    yield ""
+    yield f"**Spark** {escaped(' · '.join(spark.facts(found)))}"
+    for titles, rows, more in spark.parts(found):
+        yield ""
+        yield f"| {' | '.join(titles)} |"
+        yield f"|{'---|' * len(titles)}"
+        yield from (f"| {' | '.join(map(escaped, row))} |" for row in rows)
+        if more:
+            yield ""
+            yield f"{more}."
+    for label, told in spark.lines(found):
+        yield ""
+        yield f"{label}: {escaped(' · '.join(told))}"
 
 
 def _allocations(held: HeldAllocations | None) -> Iterator[str]:

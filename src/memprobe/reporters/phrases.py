@@ -55,12 +55,16 @@ WORTH_TELLING = 0.02  # of the bytes: less that the allocator keeps is not told
 
 def headline(report: Report) -> str:
     """Return the one sentence a report begins with: what can be had back."""
-    total = sum(finding.reclaim.bytes for finding in report.findings if finding.fails)
-    failing = sum(finding.fails for finding in report.findings)
+    told = [finding for finding in report.findings if finding.fails]
+    total, failing = sum(finding.reclaim.bytes for finding in told), len(told)
     rss = report.recording.rss
+    if any(finding.reclaim.where != "driver-python" for finding in told):
+        rss = None  # that of the Python process, which is not all that they speak of
     if not failing:
         return _nothing_to_fix(report)
     of_rss = f" of {size(rss)}" if rss is not None and rss >= total else ""
+    if not total:
+        return f"{counted(failing, 'finding')}{_advice(report)}"
     return f"{size(total)}{of_rss} can come back: {counted(failing, 'finding')}{_advice(report)}"
 
 
@@ -160,6 +164,8 @@ def holders(finding: Finding) -> list[str]:
 def gives(finding: Finding) -> str:
     """Return ``1.9 GiB back (estimate, 1.8 to 2.0 GiB)``, and what the allocator keeps of it."""
     reclaim = finding.reclaim
+    if not reclaim.high:
+        return ""  # it tells of a state, not of something to let go
     basis: str = reclaim.basis
     if size(reclaim.low) != size(reclaim.high):
         basis += f", {size_range(reclaim.low, reclaim.high)}"

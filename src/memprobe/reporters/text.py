@@ -15,8 +15,16 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from memprobe.findings import Finding, HolderRow, InsideReport, Overhead, RecordingSummary, Report
-from memprobe.reporters import allocations, chart, inside, phrases
+from memprobe.findings import (
+    Finding,
+    HolderRow,
+    InsideReport,
+    Overhead,
+    RecordingSummary,
+    Report,
+    SparkReport,
+)
+from memprobe.reporters import allocations, chart, inside, phrases, spark
 from memprobe.reporters.amounts import counted, duration, percent, size
 from memprobe.reporters.cells import cells
 from memprobe.reporters.printable import printable
@@ -82,6 +90,7 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
     if report.holders:
         yield ""
         yield from _holders(report.holders, width)
+    yield from _spark(report.spark, width)
     yield from allocations.table(report.allocations)
     yield from cells(report.recording.cell_rows)
     yield from inside.parts(report.holders, width)
@@ -134,7 +143,9 @@ def _title(finding: Finding, report: Report, width: int) -> RenderableType:
     style = STATUS_STYLES[finding.status]
     left = Text.assemble((printable(finding.code), style), " ", (printable(finding.name), "bold"))
     left.append(f"   {phrases.location(finding, report.recording)}")
-    right = Text.assemble((finding.status, style), " · ", (size(finding.reclaim.bytes), "bold"))
+    right = Text(finding.status, style)
+    if finding.reclaim.bytes:
+        right = Text.assemble(right, " · ", (size(finding.reclaim.bytes), "bold"))
     if left.cell_len + right.cell_len + 3 > width:
         return Group(left, Padding(right, (0, 0, 0, 2)))
     left.append(" " * (width - left.cell_len - right.cell_len))
@@ -229,6 +240,23 @@ def _names(exprs: list[str], room: int) -> str:
             return shown + more
         shown = longer
     return shown
+
+
+def _spark(found: SparkReport | None, width: int) -> Iterator[RenderableType]:
+    if found is None:
+        return
+    yield ""
+    yield from packed([Text("Spark", "bold"), *map(Text, spark.facts(found))], width)
+    for titles, rows, more in spark.parts(found):
+        yield ""
+        yield spark.table(titles, rows)
+        if more:
+            yield Text(more, "dim")
+    for position, (label, told) in enumerate(spark.lines(found)):
+        if not position:
+            yield ""
+        first = Text.assemble((f"{label}  ", "dim"), told[0])
+        yield from packed([first, *map(Text, told[1:])], width)
 
 
 def _cost(overhead: Overhead, width: int) -> Iterator[Text]:
