@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,11 +102,11 @@ def missing() -> str | None:
     return None if found else "java"
 
 
-def environment(master: str = LOCAL, ui: bool = False) -> dict[str, str]:
+def environment(master: str = LOCAL, *, quick: bool = True) -> dict[str, str]:
     """Return the environment in which a program's Spark is small, quiet and on this host only."""
-    settings = {**SETTINGS, "spark.ui.enabled": str(ui).lower()}
-    words = ["--master", master, "--driver-memory", "1g", "--driver-java-options", QUICK_START]
-    words += [word for name, value in settings.items() for word in ("--conf", f"{name}={value}")]
+    words = ["--master", master, "--driver-memory", "1g"]
+    words += ["--driver-java-options", QUICK_START] if quick else []
+    words += [word for name, value in SETTINGS.items() for word in ("--conf", f"{name}={value}")]
     return {
         **os.environ,
         "PYSPARK_SUBMIT_ARGS": " ".join([*words, "pyspark-shell"]),
@@ -119,25 +120,34 @@ def environment(master: str = LOCAL, ui: bool = False) -> dict[str, str]:
 def marked(variables: dict[str, str]) -> Iterator[dict[str, str]]:
     """Give an environment whose processes are known again, and wait for the last of them.
 
-    Raises ``TimeoutError`` where one of them, a JVM above all, outlives the block.
+    Raises ``TimeoutError`` where one of them, a JVM above all, outlives the block; it is killed.
     """
     mark = uuid.uuid4().hex
-    yield {**variables, MARK: mark}
+    try:
+        yield {**variables, MARK: mark}
+    finally:
+        _wait(f"{MARK}={mark}".encode())
+
+
+def _wait(mark: bytes) -> None:
     deadline = time.monotonic() + PATIENCE
-    while left := _running(f"{MARK}={mark}".encode()):
+    while left := _running(mark):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"left running: {', '.join(left)}")
+            for pid in left:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            raise TimeoutError(f"left running: {', '.join(left.values())}")
         time.sleep(0.2)
 
 
-def _running(mark: bytes) -> list[str]:
+def _running(mark: bytes) -> dict[int, str]:
     """Return the names of the processes that have ``mark`` in their environment."""
-    found = []
+    found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if mark in folder.joinpath("environ").read_bytes().split(b"\0"):
                 name = folder.joinpath("comm").read_text(encoding="utf-8").strip()
-                found.append(f"{name} ({folder.name})")
+                found[int(folder.name)] = name
         except OSError:
             continue  # gone meanwhile, or somebody else's
     return found
