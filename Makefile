@@ -42,7 +42,7 @@ WALKER       := probes/memprobe_probes/walker.c $(wildcard probes/memprobe_probe
 READY_WALKER := $(VENV)/.ready-walker
 BUILD_WALKER := $(BIN)/python setup.py --quiet build_ext --inplace
 
-.PHONY: help demo native test lint accuracy contrast picture benchmark allocations report-day peers benchmark-snapshot soak test-matrix clean
+.PHONY: help demo native test lint accuracy contrast picture benchmark allocations report-day peers benchmark-snapshot benchmark-spark soak test-matrix clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -62,6 +62,8 @@ help:
 	@echo 'make peers        ask other tools about ten of the scenarios, write reports/peers.md'
 	@echo 'make benchmark-snapshot  what a look at the whole heap costs, write reports/snapshot.md'
 	@echo '                  (an hour; goes on where it was cut off)'
+	@echo 'make benchmark-spark  what fixes on Spark give back and what a job costs, write reports/spark.md'
+	@echo '                  (goes on where it was cut off; PAIRS=10 for a shorter one)'
 	@echo 'make soak         2,000 snapshots of a kernel hard at work, write reports/soak.md'
 	@echo '                  (goes on where it was cut off; MINUTES=20 of one piece)'
 	@echo 'make test-matrix  the tests on every Python from 3.10 to 3.13 that is installed, and those'
@@ -116,6 +118,9 @@ peers: $(READY_DEV) $(READY_WALKER)
 
 benchmark-snapshot: $(READY_DEV) $(READY_WALKER)
 	$(BIN)/python benchmarks/snapshot.py
+
+benchmark-spark: $(READY_DEV) $(READY_WALKER)
+	$(BIN)/python benchmarks/spark.py $(if $(PAIRS),--pairs $(PAIRS))
 
 soak: $(READY_DEV) $(READY_WALKER)
 	$(BIN)/python benchmarks/soak.py $(if $(MINUTES),--minutes $(MINUTES))

@@ -1,4 +1,4 @@
-"""A nightly job bare, under ``memprobe run``, and bare again: CPU of all processes, and its results.
+"""A nightly job bare, under ``memprobe run``, and bare again: CPU of all processes, results.
 
 Driver, JVM, executors and Python workers are counted together, whoever waited for them.
 """
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from machine import load
-
 from sparks.fixes import spark
 
 HERE = Path(__file__).resolve().parent

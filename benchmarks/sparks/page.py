@@ -1,4 +1,4 @@
-"""The page ``reports/spark.md``: fixes by executor, the cost of a job, a notebook of many frames."""
+"""The page ``reports/spark.md``: fixes by executor, the cost of a job, many frames."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def page(
     lines = [
         "# Spark",
         "",
-        "What the rules on Spark promise, executed; what memprobe costs a Spark job; and a notebook",
-        "with many cached frames. Made by `make benchmark-spark` on",
+        "What the rules on Spark promise, executed; what memprobe costs a Spark job; and what a",
+        "notebook with many cached frames costs it. Made by `make benchmark-spark` on",
         machine.sentence(loads)[:-1] + f", pyspark {importlib.metadata.version('pyspark')}.",
         "",
         *_fixes(fixed),
@@ -43,9 +43,8 @@ def _fixes(fixed: dict[str, dict[str, Any]]) -> Iterator[str]:
     yield "## What the fixes give back"
     yield ""
     yield "The leaky notebook of every scenario on `local-cluster[2,1,1024]`: two executors with"
-    yield "JVMs of their own beside the driver. memprobe takes no part: Spark or the operating system"
-    yield "is asked before the scenario's fix is typed and after. MB each; a worker that is not named"
-    yield "after is gone."
+    yield "JVMs of their own beside the driver. memprobe takes no part: Spark or the operating"
+    yield "system is asked before the scenario's fix is typed and after. In MB."
     for where, meaning in PLACES.items():
         rows = {name: one for name, one in fixed.items() if one["where"] == where}
         if rows:
@@ -79,15 +78,15 @@ def _costs(pairs: list[dict[str, Any]]) -> Iterator[str]:
     yield "## What it costs a job"
     yield ""
     yield "`benchmarks/programs/spark_job.py` filters, joins, groups, aggregates and writes four"
-    yield "times, on `local[2]`: bare, under `memprobe run`, and bare again, in turn. CPU seconds of"
-    yield "driver, JVM and Python workers together, as the kernel tells of each ended process. The"
+    yield "times, on `local[2]`: bare, under `memprobe run`, and bare again, in turn. CPU seconds"
+    yield "of driver, JVM and Python workers together, as the kernel tells of each ended process. The"
     yield "control is the second bare run against the first. Medians with their 95 % interval."
     yield ""
     if not pairs:
         yield "Not measured."
         yield ""
         return
-    yield "| pairs | bare, CPU s | with memprobe in it | memprobe's own process too | time | control |"
+    yield "| pairs | bare, CPU s | with the probe | and memprobe's own process | time | control |"
     yield "|---|---|---|---|---|---|"
     columns = ("target", "whole", "wall", "control")
     cells = [cell([pair[name] for pair in pairs]) for name in columns]

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from machine import load
 from nbformat.v4 import new_code_cell, new_notebook
 
+from machine import load
 from sparks.fixes import spark
 
 PLANS, FRAMES, CELLS, IDLE = 200, 500, 60, 90
