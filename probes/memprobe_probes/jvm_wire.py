@@ -51,6 +51,7 @@ class Gateway:
         self.timeout = timeout
         self.closed = False
         self.calls_made = 0
+        self.remembered: dict[str, Any] = {}  # what readers keep for as long as this connection
         self._token = token
         self._pid = os.getpid()
         self._lock = _thread.allocate_lock()
@@ -150,6 +151,13 @@ class Gateway:
     def ready_at(self) -> float:
         """``time.monotonic()`` from which on a call is tried at all; 0.0 is now."""
         return self._not_before
+
+    @property
+    def held(self) -> int:
+        """How many objects the JVM keeps for us at this moment."""
+        return len(self._kept) + sum(
+            len(scope.obtained) for scopes in list(self._scopes.values()) for scope in scopes
+        )
 
     def _obtained(self, found: Any) -> None:
         if type(found) is Handle:

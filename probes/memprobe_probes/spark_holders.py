@@ -45,11 +45,13 @@ class Names:
     """``by_java``: id in the JVM → expressions of what stands for that object there.
 
     ``computed``: the same for RDDs that have no object there yet, by what they are computed from.
+    ``broadcasts``: id in the JVM → the file of the value, and whether Python has it in memory.
     """
 
     def __init__(self) -> None:
         self.by_java: dict[str, list[Name]] = {}
         self.computed: dict[str, list[Name]] = {}
+        self.broadcasts: dict[str, tuple[str | None, bool]] = {}
         self.whole = True
 
 
@@ -89,6 +91,10 @@ def _note(found: Names, obj: Any, name: Name) -> bool:
     for java in met:
         if java is not None:
             found.by_java.setdefault(java, []).append(name)
+    broadcast = java_id(fields.get("_jbroadcast"))
+    if broadcast is not None:
+        path = fields.get("_path")
+        found.broadcasts[broadcast] = (path if type(path) is str else None, "_value" in fields)
     if "_jrdd_val" in fields and fields["_jrdd_val"] is None:
         java = java_id(fields.get("_prev_jrdd"))
         if java is not None:

@@ -19,24 +19,129 @@ if TYPE_CHECKING:
 
 _FACTORY = "java.lang.management.ManagementFactory"
 _BUFFERS = "java.lang.management.BufferPoolMXBean"
-MOST_BEANS = 50
+_ARRAYS = "java.lang.reflect.Array"
 _CLOCKS_DIFFER = 60.0  # seconds by which the two times of a start may differ
+_MOST_BEANS = 50
+_BEANS = "beans"
 
 
 def read(gateway: Gateway) -> dict[str, Any]:
-    """Return the fields of a ``jvm`` record, without ``t`` and ``cell``. Raises JvmGone.
+    """Return the fields of a ``jvm`` record, without ``t`` and ``cell``; raises as ``call``.
 
-    A part that the JVM refuses is None and listed in ``unmeasured``.
+    What the JVM does not tell is None. The JVM's beans, which live as long as it does, are kept
+    with the gateway for the next reading and are released when that is closed.
     """
-    row: dict[str, Any] = {"unmeasured": []}
-    parts = (_heap, _pools, _buffers, _collections, _counts, _process)
-    for part, what in zip(parts, ("heap", "pools", "buffers", "collections", "threads", "process")):
-        try:
+    beans = gateway.remembered.get(_BEANS)
+    try:
+        if beans is None:
             with gateway.scope():
-                row.update(part(gateway))
-        except JvmError as error:
-            row["unmeasured"].append({"what": f"the JVM's {what}", "why": error.java_class})
-    return row
+                beans = gateway.remembered[_BEANS] = Beans(gateway)
+        with gateway.scope():
+            found: dict[str, Any] = beans.read(gateway)
+            return found
+    except JvmError:
+        gateway.remembered.pop(_BEANS, None)
+        raise
+
+
+class Beans:
+    """The management beans of a JVM, and what about them does not change."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        names = ("Memory", "Thread", "ClassLoading")
+        single = asked(gateway, ((_FACTORY, f"get{name}MXBean") for name in names))
+        self._memory, self._threads, self._classes = map(gateway.keep, single)
+        self._pools = _kept(gateway, gateway.static(_FACTORY, "getMemoryPoolMXBeans"))
+        self._collectors = _kept(gateway, gateway.static(_FACTORY, "getGarbageCollectorMXBeans"))
+        buffers = gateway.static("java.lang.Class", "forName", _BUFFERS)
+        found = gateway.static(_FACTORY, "getPlatformMXBeans", buffers)
+        self._buffers = _kept(gateway, found)
+        self._pool_names = asked(gateway, ((one, "getName") for one in self._pools))
+        self._buffer_names = asked(gateway, ((one, "getName") for one in self._buffers))
+        kinds = asked(gateway, ((one, "getType") for one in self._pools))
+        self._kinds = asked(gateway, ((one, "name") for one in kinds))
+        self.pid = pid_on_this_host(gateway)
+
+    def read(self, gateway: Gateway) -> dict[str, Any]:
+        """Return the fields of one reading."""
+        counts = [(self._threads, "getThreadCount"), (self._classes, "getLoadedClassCount")]
+        times = [(one, "getCollectionTime") for one in self._collectors]
+        collected = [(one, "getCollectionCount") for one in self._collectors]
+        buffers = [(one, "getMemoryUsed") for one in self._buffers]
+        numbers = iter(asked(gateway, [*counts, *times, *collected, *buffers]))
+        return {
+            "pid": self.pid, "rss": None if self.pid is None else rss(self.pid),
+            "threads": next(numbers), "classes": next(numbers),
+            "gc_ms": sum(max(next(numbers), 0) for _ in times),
+            "collections": sum(max(next(numbers), 0) for _ in collected),
+            "buffers": dict(zip(self._buffer_names, numbers)),
+            "heap_after_gc": self._after_collection(gateway),
+            **self._sizes(gateway),
+        }  # fmt: skip
+
+    def _sizes(self, gateway: Gateway) -> dict[str, Any]:
+        wanted = [(self._memory, "getHeapMemoryUsage"), *((one, "getUsage") for one in self._pools)]
+        found = asked(gateway, wanted)
+        known = [one for one in found if one is not None]  # a pool may have become invalid
+        texts = iter(asked(gateway, ((one, "toString") for one in known)))
+        heap, *pools = [None if one is None else usage(next(texts)) for one in found]
+        heap = heap or {}
+        most = heap.get("max", -1)
+        return {
+            "heap_used": heap.get("used"), "heap_committed": heap.get("committed"),
+            "heap_max": most if most >= 0 else None,
+            "pools": {name: one["used"] for name, one in zip(self._pool_names, pools) if one},
+        }  # fmt: skip
+
+    def _after_collection(self, gateway: Gateway) -> int | None:
+        """Return the heap in use after the last collection; None where there was none.
+
+        Of the collectors' own reports, and not each pool's ``getCollectionUsage``: that of G1's
+        old generation is 0 until it was collected as a whole, which may never happen.
+        """
+        try:
+            reports = asked(gateway, ((one, "getLastGcInfo") for one in self._collectors))
+            reports = [one for one in reports if one is not None]
+            ends = asked(gateway, ((one, "getEndTime") for one in reports))
+            if not ends:
+                return None
+            last = reports[ends.index(max(ends))]
+            after = gateway.call(gateway.call(last, "getMemoryUsageAfterGc"), "toString")
+        except JvmError:
+            return None  # a JVM of another maker
+        heap = {name for name, kind in zip(self._pool_names, self._kinds) if kind == "HEAP"}
+        return sum(size for name, size in after_collection(after).items() if name in heap)
+
+
+def histogram(gateway: Gateway, most: int = 50) -> list[dict[str, Any]]:
+    """Return the classes with the most bytes on the heap: ``type``, ``count`` and ``bytes``.
+
+    Only on request: the JVM stops for it, half a second per half a GB. With ``-all`` it counts
+    what waits for a collection as well, and so does not collect before. Raises JvmError.
+    """
+    server = gateway.static(_FACTORY, "getPlatformMBeanServer")
+    interface = gateway.static("java.lang.Class", "forName", "javax.management.MBeanServer")
+    methods = gateway.elements(gateway.call(interface, "getMethods"), 200)
+    names = asked(gateway, ((one, "getName") for one in methods))
+    bean = gateway.static(
+        "javax.management.ObjectName", "getInstance", "com.sun.management:type=DiagnosticCommand"
+    )
+    options = _array(gateway, "java.lang.String", ["-all"])
+    args = _array(gateway, "java.lang.Object", [options])
+    signature = _array(gateway, "java.lang.String", ["[Ljava.lang.String;"])
+    sent = _array(gateway, "java.lang.Object", [bean, "gcClassHistogram", args, signature])
+    text = gateway.call(methods[names.index("invoke")], "invoke", server, sent)
+    return classes(str(text))[:most]
+
+
+def classes(text: str) -> list[dict[str, Any]]:
+    """Return the rows of a class histogram: ``   1:   136035   32854392  [B (java.base@17)``."""
+    rows = []
+    for line in text.split("\n"):
+        words = line.split()
+        if len(words) >= 4 and words[0].rstrip(":").isdigit() and words[1].isdigit():
+            rows.append({"type": words[3], "count": int(words[1]), "bytes": int(words[2])})
+    return rows
 
 
 def usage(text: str | None) -> dict[str, int]:
@@ -49,10 +154,24 @@ def usage(text: str | None) -> dict[str, int]:
     return {name: int(value.partition("(")[0]) for name, value in pairs}
 
 
+def after_collection(text: str) -> dict[str, int]:
+    """Return pool → bytes in use, from a map of pools to memory usages that was printed.
+
+    ``{G1 Old Gen=init = 0(0K) used = 10(0K) committed = 20(0K) max = -1(-1K), …}``
+    """
+    found = {}
+    for entry in text.strip("{}").split("), "):
+        name, mark, rest = entry.partition("=init = ")
+        size = rest.partition(" used = ")[2].partition("(")[0]
+        if mark and size.isdigit():
+            found[name] = int(size)
+    return found
+
+
 def pid_on_this_host(gateway: Gateway) -> int | None:
     """Return the JVM's pid where that is one of this host's, else None; raises as ``call``."""
-    bean = gateway.static(_FACTORY, "getRuntimeMXBean")
-    name, begun = asked(gateway, ((bean, "getName"), (bean, "getStartTime")))
+    runtime = gateway.static(_FACTORY, "getRuntimeMXBean")
+    name, begun = asked(gateway, ((runtime, "getName"), (runtime, "getStartTime")))
     text = str(name).partition("@")[0]
     return int(text) if text.isdigit() and _is_here(int(text), begun / 1000) else None
 
@@ -77,64 +196,14 @@ def _started_at(pid: int) -> float | None:
         return None
 
 
-def _heap(gateway: Gateway) -> dict[str, Any]:
-    bean = gateway.static(_FACTORY, "getMemoryMXBean")
-    found = usage(gateway.call(gateway.call(bean, "getHeapMemoryUsage"), "toString"))
-    most = found["max"]
-    return {
-        "heap_used": found["used"], "heap_committed": found["committed"],
-        "heap_max": most if most >= 0 else None,
-    }  # fmt: skip
+def _kept(gateway: Gateway, found: Handle) -> list[Handle]:
+    return [gateway.keep(one) for one in of_list(gateway, found, _MOST_BEANS)]
 
 
-def _pools(gateway: Gateway) -> dict[str, Any]:
-    pools = of_list(gateway, gateway.static(_FACTORY, "getMemoryPoolMXBeans"), MOST_BEANS)
-    names = asked(gateway, ((one, "getName") for one in pools))
-    types = asked(gateway, ((one, "getType") for one in pools))
-    kinds = asked(gateway, ((one, "name") for one in types))
-    now = _printed(gateway, pools, "getUsage")
-    left = _printed(gateway, pools, "getCollectionUsage")
-    heap = [after for kind, after in zip(kinds, left) if kind == "HEAP"]
-    known = [usage(after)["used"] for after in heap if after is not None]
-    return {
-        "pools": {name: usage(text)["used"] for name, text in zip(names, now) if text is not None},
-        "heap_after_gc": sum(known) if known and len(known) == len(heap) else None,
-    }
-
-
-def _printed(gateway: Gateway, pools: list[Handle], method: str) -> list[str | None]:
-    """Return each pool's memory usage as text; None for a pool that does not tell."""
-    found = asked(gateway, ((one, method) for one in pools))
-    texts = iter(asked(gateway, ((one, "toString") for one in found if one is not None)))
-    return [None if one is None else next(texts) for one in found]
-
-
-def _buffers(gateway: Gateway) -> dict[str, Any]:
-    cls = gateway.static("java.lang.Class", "forName", _BUFFERS)
-    beans = of_list(gateway, gateway.static(_FACTORY, "getPlatformMXBeans", cls), MOST_BEANS)
-    names = asked(gateway, ((one, "getName") for one in beans))
-    sizes = asked(gateway, ((one, "getMemoryUsed") for one in beans))
-    return {"buffers": {name: size for name, size in zip(names, sizes) if size >= 0}}
-
-
-def _collections(gateway: Gateway) -> dict[str, Any]:
-    found = gateway.static(_FACTORY, "getGarbageCollectorMXBeans")
-    beans = of_list(gateway, found, MOST_BEANS)
-    times = asked(gateway, ((one, "getCollectionTime") for one in beans))
-    counts = asked(gateway, ((one, "getCollectionCount") for one in beans))
-    return {
-        "gc_ms": sum(one for one in times if one >= 0),
-        "collections": sum(one for one in counts if one >= 0),
-    }
-
-
-def _counts(gateway: Gateway) -> dict[str, Any]:
-    threads = gateway.static(_FACTORY, "getThreadMXBean")
-    classes = gateway.static(_FACTORY, "getClassLoadingMXBean")
-    wanted = ((threads, "getThreadCount"), (classes, "getLoadedClassCount"))
-    return dict(zip(("threads", "classes"), asked(gateway, wanted)))
-
-
-def _process(gateway: Gateway) -> dict[str, Any]:
-    pid = pid_on_this_host(gateway)
-    return {"pid": pid, "rss": None if pid is None else rss(pid)}
+def _array(gateway: Gateway, of: str, values: list[Any]) -> Handle:
+    """Return a Java array of ``values``."""
+    cls = gateway.static("java.lang.Class", "forName", of)
+    array: Handle = gateway.static(_ARRAYS, "newInstance", cls, len(values))
+    for index, value in enumerate(values):
+        gateway.static(_ARRAYS, "set", array, index, value)
+    return array
