@@ -19,7 +19,10 @@ DIRECT = ("itself", "reads")  # running such a frame reads the cache
 BEHIND = "behind"
 # What a user has let go of: nothing is taken away when the cache goes too.
 LET_GO = (State.STALE, State.LEFT)
-_UNTYPABLE = ("?", "[key]", "[*]")  # marks of an expression that stands for something unnamed
+UNNAMED = "?"
+ASKED = ("request", "exit")  # reasons of readings that are never left out
+WITH_READING = ("request", "detach", "exit")  # reasons of snapshots that come with one of them
+_UNTYPABLE = (UNNAMED, "[key]", "[*]")  # marks of an expression that stands for something unnamed
 
 
 @dataclass(frozen=True)
@@ -133,8 +136,8 @@ class Cached:
         return [reach for reach in self.cache.holders if reach.how in DIRECT]
 
     def named(self) -> list[SparkReach]:
-        """Return those of them that a user can type."""
-        return [reach for reach in self.direct() if is_typable(reach.expr)]
+        """Return those of them that begin with a name."""
+        return [reach for reach in self.direct() if reach.expr != UNNAMED]
 
     def let_go(self) -> bool:
         """Whether each frame that reads it is a stale name or an output of an earlier cell."""
@@ -203,9 +206,11 @@ class Cached:
 
 def spark_state(evidence: Evidence) -> SparkState | None:
     """Return the state of the last application; None where none was read, or it is long gone."""
-    told = [one for one in evidence.recording.spark if one.mode == "classic"]
-    readings = [one for one in told if one.caches is not None]
-    if not readings or _is_over(evidence, told[-1], readings[-1]):
+    readings = [
+        one for one in evidence.recording.spark
+        if one.mode == "classic" and one.caches is not None
+    ]  # fmt: skip
+    if not readings or _is_over(evidence, readings[-1]):
         return None
     app = readings[-1].app
     return SparkState(evidence, tuple(one for one in readings if one.app == app))
@@ -216,11 +221,18 @@ def is_typable(expr: str) -> bool:
     return not any(mark in expr for mark in _UNTYPABLE)
 
 
-def _is_over(evidence: Evidence, newest: Spark, last: Spark) -> bool:
-    """Whether a notebook stopped the application and went on: then nothing of it is held."""
-    if not evidence.is_notebook or newest.app is not None or newest is last:
+def _is_over(evidence: Evidence, last: Spark) -> bool:
+    """Whether a notebook stopped the application and went on: then nothing of it is held.
+
+    With a snapshot that somebody asked for, and with the last one, every application there is
+    is read as well.
+    """
+    if not evidence.is_notebook or last.reason in ASKED:
         return False
-    return any(run.started > newest.t for run in evidence.liveness.runs)
+    later = [one for one in evidence.recording.snapshots if one.t > last.t]
+    since = [run for run in evidence.liveness.runs if run.started > last.t]
+    # One of them may be the cell that stopped it.
+    return len(since) > 1 and any(one.reason in WITH_READING for one in later)
 
 
 def _is_name(reach: SparkReach) -> bool:
