@@ -343,6 +343,7 @@ class SparkExecutor(Struct, kw_only=True):
     heap_peak: int | None = None  # of its JVM
     jvm_rss: int | None = None
     python_rss: int | None = None  # of its Python workers together
+    workers: int | None = None  # how many these are, the daemon that starts them included
     rss_by: Literal["proc", "peak"] | None = None  # read now on this host, or Spark's own peak
     removed: str | None = None  # why it is gone
 
