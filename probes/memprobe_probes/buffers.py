@@ -10,7 +10,7 @@ import sys
 
 from . import numpy_arrays, sizes
 from .parts import NOTHING
-from .python_buffers import MANAGED_BUFFER
+from .python_buffers import is_view
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def adapter_for(
         from . import arrow_buffers
 
         return arrow_buffers.adapter(cls, check)
-    if cls is memoryview or cls is MANAGED_BUFFER:
+    if is_view(cls):
         return _none_of_its_own
     return _of_a_library(cls, check, note)
 

@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-MAGIC = 0x32304B4C5757504D
+MAGIC = 0x33304B4C5757504D
 NONE = 2**64 - 1
 # Why a walk was not finished, by the walker's state.
 STATES = {
@@ -78,7 +78,7 @@ class Answer:
         self.cycle_types = self._rows(3)
         self.groups = [self._group() for _ in range(self._next())]
         self.views = self._rows(10)
-        self.buffers = self._rows(5)
+        self.buffers = self._rows(6)  # the last: whether arrays show it too
         self.missed = self._rows(2)
         self.unknown = self._rows(1)
         self.asked = [self._next() for _ in range(self._next())]

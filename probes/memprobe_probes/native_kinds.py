@@ -11,7 +11,7 @@ from _weakref import ref
 
 from . import numpy_arrays, sizes, tasks
 from .old_classes import outlived
-from .python_buffers import MANAGED_BUFFER
+from .python_buffers import VIEWS, is_map, is_view
 from .walk import Kind, types
 from .words import Words
 
@@ -40,11 +40,10 @@ _CUT_BELOW = (
 )  # fmt: skip
 _FIRST = (
     object, int, float, complex, bool, str, bytes, bytearray, type(None), list, tuple, dict, set,
-    frozenset, BaseException, memoryview, MANAGED_BUFFER, types.FunctionType, types.MethodType,
+    frozenset, BaseException, *VIEWS, types.FunctionType, types.MethodType,
     types.BuiltinFunctionType, types.FrameType, types.TracebackType, types.CellType,
     types.GeneratorType, types.CoroutineType, *_CUT_BELOW,
 )  # fmt: skip
-_KNOWN_BASES = frozenset({"bytes", "bytearray", "memoryview", "mmap.mmap", "array.array"})
 _SIZERS = {
     id(int): INT, id(str): STR, id(list): LIST, id(dict): DICT, id(set): SET, id(frozenset): SET,
     id(bytearray): BYTEARRAY,
@@ -115,14 +114,13 @@ class Classes:
         if kind.fixture is not None:
             flags, fixed = flags | FIXED, kind.fixture
         name = sizes.type_name(cls)
-        is_view = cls is memoryview or cls is MANAGED_BUFFER
-        if kind.adapter is not None:
-            sizer = sizer if is_view else SHELL
-            if not kind.is_array and not is_view:
+        if kind.adapter is not None and not is_view(cls):
+            sizer = SHELL
+            if not kind.is_array:
                 flags |= OPAQUE
-        if name == "mmap.mmap":
+        if is_map(cls):
             flags |= OPAQUE
-        flags |= _role(cls, name, is_view, kind)
+        flags |= _role(cls, name, kind)
         return flags | sizer << 24 | fixed << 32
 
     def _sizer(self, cls: type) -> int:
@@ -157,9 +155,10 @@ def _of_users(cls: type) -> bool:
     return module is sys.modules.get("__main__") or (type(file) is str and is_user_file(file))
 
 
-def _role(cls: type, name: str, is_view: bool, kind: Kind) -> int:
+def _role(cls: type, name: str, kind: Kind) -> int:
     ancestry = sizes.mro(cls)
-    flags = VIEW * is_view | KNOWN_BASE * (name in _KNOWN_BASES) | BYTES * (cls is bytes)
+    known = numpy_arrays.is_known_base(cls)
+    flags = VIEW * is_view(cls) | KNOWN_BASE * known | BYTES * (cls is bytes)
     flags |= TRIVIAL * sizes.is_one(cls, (types.FunctionType, types.MethodType))
     if any(stop in ancestry for stop in _CUT_BELOW) or tasks.is_loop(cls):
         flags |= STOP_BELOW

@@ -8,20 +8,19 @@ from __future__ import annotations
 import sys
 
 from .native_answer import NONE, signed
-from .sampling import WHOLE
-from .spans import covered
+from .spans import LEAST, WHOLE, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .native_answer import Answer
     from .spans import Span
 
-LEAST = 64 * 1024  # bytes of a buffer below which the question is not asked
+LEAST_ARROW = 64 * 1024  # bytes of Arrow memory below which its slices are not compared
 
 
 class _View:
     def __init__(self, row: list[int]) -> None:
-        self.node, self.address, self.base, self.low, self.high, nbytes = row[:6]
+        self.node, _, self.base, self.low, self.high, nbytes = row[:6]
         self.bytes = sys.maxsize if nbytes == NONE else nbytes
         self.references, self.base_references = map(signed, row[6:8])
         self.base_bytes, self.base_group = row[8:]
@@ -42,42 +41,40 @@ def pinned_by_group(
 
 
 def _behind_views(answer: Answer) -> list[tuple[int, float]]:
-    rows = [_View(row) for row in answer.views]
-    views: dict[int, list[_View]] = {}
-    for row in rows:
-        views.setdefault(row.base, []).append(row)
-    based = {row.node for row in rows}
+    rows = {row[0]: _View(row) for row in answer.views}
+    views: dict[int, list[int]] = {}
+    for node, row in rows.items():
+        views.setdefault(row.base, []).append(node)
+    memory = _memory_of_arrays(answer)
     found = []
     for owner, group in views.items():
-        if owner in based or group[0].base_references > len(group):
+        first = rows[group[0]]
+        if owner in rows or first.base_references > len(group):
             continue
-        memory = _memory_of(answer, owner, group[0])
-        if not memory or memory[0][1] < LEAST:
+        known = first.base_bytes != NONE
+        pieces = [(first.base_group, first.base_bytes)] if known else memory.get(owner, [])
+        if not pieces or pieces[0][1] < LEAST:
             continue
-        left = 1.0 - _shown(owner, views) / memory[0][1]
+        left = 1.0 - _shown(owner, views, rows) / pieces[0][1]
         if left > 1.0 - WHOLE:
-            found += [(number, nbytes * left) for number, nbytes in memory]
+            found += [(number, nbytes * left) for number, nbytes in pieces]
     return found
 
 
-def _memory_of(answer: Answer, owner: int, view: _View) -> list[tuple[int, int]]:
-    if view.base_bytes != NONE:
-        return [(view.base_group, view.base_bytes)]
-    return [(group, nbytes) for _, _, nbytes, array, group in answer.buffers if array == owner]
+def _memory_of_arrays(answer: Answer) -> dict[int, list[tuple[int, int]]]:
+    """Return node of an array → the memory it owns, as groups and bytes."""
+    found: dict[int, list[tuple[int, int]]] = {}
+    for _, _, nbytes, array, group, _ in answer.buffers:
+        if array != NONE:
+            found.setdefault(array, []).append((group, nbytes))
+    return found
 
 
-def _shown(owner: int, views: dict[int, list[_View]]) -> int:
-    """Return the bytes that views of ``owner``, or views of them, show."""
-    spans: list[Span] = []
-    pending = list(views[owner])
-    while pending:
-        view = pending.pop()
-        below = views.get(view.node, [])
-        if view.references > len(below):
-            spans.append(_span(view))
-        else:
-            pending += below
-    return covered(spans)
+def _shown(owner: int, views: dict[int, list[int]], rows: dict[int, _View]) -> int:
+    def is_exposed(node: int) -> bool:
+        return bool(rows[node].references > len(views.get(node, ())))
+
+    return shown(owner, views, is_exposed, lambda node: _span(rows[node]))
 
 
 def _span(view: _View) -> Span:
@@ -90,8 +87,8 @@ def _behind_slices(
     answer: Answer, shares: dict[int, dict[tuple[object, ...], float]]
 ) -> list[tuple[int, float]]:
     found = []
-    for _, address, nbytes, _, group in answer.buffers:
+    for _, address, nbytes, _, group, seen in answer.buffers:
         share = sum(shares.get(address, {}).values()) if address in shares else 1.0
-        if nbytes >= LEAST and share < WHOLE:
+        if nbytes >= LEAST_ARROW and share < WHOLE and not seen:
             found.append((group, nbytes * (1.0 - share)))
     return found

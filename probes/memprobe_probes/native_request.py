@@ -12,7 +12,7 @@ import sys
 from . import numpy_arrays, sizes, tasks
 from .inside import MOST_ASKED
 from .native_answer import NONE
-from .python_buffers import map_size
+from .python_buffers import is_map, map_size
 from .walk import TooLong
 from .words import Words, packed
 
@@ -159,7 +159,7 @@ class Request:
         return rows
 
     def _row(self, obj: Any) -> list[int]:
-        if sizes.type_name(type(obj)) == "mmap.mmap":
+        if is_map(type(obj)):
             return [id(obj), map_size(obj), 0, 0]
         kind = self.walk.kind(type(obj))
         if kind.adapter is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from . import sizes
+from . import python_buffers, sizes
 from .parts import LEAST_BUFFER, NOTHING
 
 TYPE_CHECKING = False
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .parts import Parts
-
-# Bases of arrays that lead on to the memory themselves: no buffer of its own for the array.
-KNOWN_BASES = frozenset({"bytes", "bytearray", "memoryview", "mmap.mmap", "array.array"})
 
 
 class Arrays:
@@ -45,8 +42,7 @@ class Arrays:
             if nbytes < LEAST_BUFFER:
                 return NOTHING
             return [], [(self.interface(obj)["data"][0], nbytes)]
-        kind = type(base)
-        if self.array in sizes.mro(kind) or sizes.type_name(kind) in KNOWN_BASES:
+        if is_known_base(type(base)) or self.array in sizes.mro(type(base)):
             return [base], []
         # A capsule, or an object of another library: what the array shows is known to be there.
         low, high = self.extent(obj)
@@ -86,6 +82,11 @@ class Arrays:
             record = flat[position].item()
             found.append([record[at] for at in fields])
         return found
+
+
+def is_known_base(cls: type) -> bool:
+    """Whether a base of this class leads on to the memory: no buffer of its own for the array."""
+    return cls is memoryview or python_buffers.owns_memory(cls)
 
 
 _seen: dict[int, Arrays] = {}

@@ -12,8 +12,8 @@ from _collections import _count_elements  # type: ignore[import-not-found]
 from itertools import chain
 
 from . import numpy_arrays, python_buffers, sizes
-from .sampling import OWN_REFERENCES, WHOLE
-from .spans import covered
+from .sampling import OWN_REFERENCES
+from .spans import LEAST, WHOLE, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .spans import Span
     from .walk import Walk
 
-LEAST = 64 * 1024  # bytes of a buffer below which the question is not asked
+LEAST_ARROW = 64 * 1024  # bytes of an object below which its slices are not compared
 
 
 def pinned_bytes(walk: Walk, named: int, masks: list[int]) -> dict[int, float]:
@@ -43,7 +43,7 @@ def pinned_bytes(walk: Walk, named: int, masks: list[int]) -> dict[int, float]:
             continue
         memory = _memory_of(walk, owner)
         if memory and memory[0][1] >= LEAST:
-            left = 1.0 - exposed.shown(owner) / memory[0][1]
+            left = 1.0 - shown(owner, views, exposed, exposed.span) / memory[0][1]
             found.update((node, nbytes * left) for node, nbytes in memory if left > 1.0 - WHOLE)
     found.update(_arrow(walk, hidden))
     found.update(walk.pinned_in_samples)
@@ -58,7 +58,7 @@ def _arrow(walk: Walk, hidden: set[int]) -> dict[int, float]:
             continue
         from . import arrow_buffers
 
-        if sum(walk.sizes[buffer] for buffer in walk.edges[node]) < LEAST:
+        if sum(walk.sizes[buffer] for buffer in walk.edges[node]) < LEAST_ARROW:
             continue
         for place, memory, nbytes in arrow_buffers.shares(walk.objects[node], walk.in_time):
             whole = sum(memory.values())
@@ -69,30 +69,47 @@ def _arrow(walk: Walk, hidden: set[int]) -> dict[int, float]:
 
 def _unshown(walk: Walk, shown: dict[int, dict[tuple[Any, ...], float]]) -> dict[int, float]:
     found = {}
+    others = _seen_by_arrays(walk)
     for address, slices in shown.items():
         node, share = walk.index.get(-address, -1), sum(slices.values())
-        if node >= 0 and walk.sizes[node] >= LEAST and share < WHOLE:
+        if node < 0 or node in others or not others.isdisjoint(walk.edges[node]):
+            continue
+        if walk.sizes[node] >= LEAST_ARROW and share < WHOLE:
             found[node] = walk.sizes[node] * (1.0 - share)
+    return found
+
+
+def _seen_by_arrays(walk: Walk) -> set[int]:
+    """Return the nodes of native memory that ndarrays show too, wholly or in part."""
+    found: set[int] = set()
+    for node in walk.adapted:
+        if walk.kind(type(walk.objects[node])).is_array:
+            for target in walk.edges[node]:
+                if walk.objects[target] is None:
+                    found.add(target)
+                    found.update(walk.edges[target])  # it lies within another one
     return found
 
 
 def _views(walk: Walk, hidden: set[int]) -> dict[int, list[int]]:
     """Return node → the nodes of the views that were cut from it."""
-    arrays = numpy_arrays.arrays()
     views: dict[int, list[int]] = {}
     for node in walk.adapted:
-        obj = walk.objects[node]
-        if node in hidden:
-            continue
-        base = -1
-        if walk.kind(type(obj)).is_array and arrays is not None:
-            held = arrays.base(obj)
-            base = -1 if held is None else walk.index.get(id(held), -1)
-        elif sizes.is_one(type(obj), (memoryview, python_buffers.MANAGED_BUFFER)):
-            base = next(iter(walk.edges[node]), -1)
+        base = -1 if node in hidden else _base(walk, node)
         if base >= 0:
             views.setdefault(base, []).append(node)
     return views
+
+
+def _base(walk: Walk, node: int) -> int:
+    """Return the node that an array or a view was cut from, or -1."""
+    obj, arrays = walk.objects[node], numpy_arrays.arrays()
+    if walk.kind(type(obj)).is_array and arrays is not None:
+        held = arrays.base(obj)
+        return -1 if held is None else walk.index.get(id(held), -1)
+    if walk.kind(type(obj)).is_view and walk.edges[node]:
+        return walk.edges[node][-1]
+    return -1
 
 
 def _references_from(walk: Walk, nodes: Iterable[int]) -> dict[int, int]:
@@ -160,19 +177,9 @@ class _Exposed:
         """Whether anything but views refers to ``node``."""
         return _references(self.walk, node) > len(self.views.get(node, ())) + self.dead.get(node, 0)
 
-    def shown(self, owner: int) -> float:
-        """Return the bytes that views of ``owner``, or views of them, show."""
-        spans: list[Span] = []
-        pending = list(self.views[owner])
-        while pending:
-            node = pending.pop()
-            if self(node):
-                spans.append(self._span(self.walk.objects[node]))
-            else:
-                pending += self.views.get(node, ())
-        return covered(spans)
-
-    def _span(self, obj: Any) -> Span:
+    def span(self, node: int) -> Span:
+        """Return what an array or a view shows."""
+        obj = self.walk.objects[node]
         if type(obj) is memoryview:
             return -1, -1, python_buffers.shown_bytes(obj)
         if self.arrays is not None and self.walk.kind(type(obj)).is_array:
@@ -183,8 +190,11 @@ class _Exposed:
 
 def _memory_of(walk: Walk, owner: int) -> list[tuple[int, float]]:
     """Return the nodes that hold the data of ``owner``, with their bytes."""
-    if sizes.type_name(type(walk.objects[owner])) in numpy_arrays.KNOWN_BASES:
+    cls = type(walk.objects[owner])
+    if python_buffers.owns_memory(cls):
         return [(owner, walk.sizes[owner])]
+    if not walk.kind(cls).is_array:  # of another library, whose objects may share it
+        return []
     buffers = [node for node in walk.edges[owner] if walk.objects[node] is None]
     found = [(node, walk.sizes[node]) for node in buffers]
     if owner in walk.spread:  # an array of objects: what they keep goes with their places

@@ -6,19 +6,18 @@ import gc
 import itertools
 import sys
 
-from . import buffers, numpy_arrays, sizes
-from .spans import covered
+from . import buffers, numpy_arrays, python_buffers, sizes
+from .spans import LEAST, WHOLE, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .spans import Span
     from .walk import Kind, Walk
 
 SAMPLE = 400  # elements walked of a big container
 MAX_SUBTREE = 3000  # objects below one sampled element
-LEAST_PINNED = 1024  # bytes of an array below which nobody asks what its views show
-WHOLE = 0.9  # allocators round up: so much of a buffer shown counts as all of it
 
 
 def sample_sizes(walk: Walk, drawn: list[Any]) -> tuple[list[float], int, float]:
@@ -72,22 +71,62 @@ def _pinned(
     walk: Walk, objects: list[Any], met: dict[int, int], shares: list[float],
     native: dict[int, tuple[int, int]],
 ) -> float:  # fmt: skip
-    """Return the bytes of arrays below one element that only views in it keep, less those shown."""
-    arrays = numpy_arrays.arrays()
+    """Return the bytes below one element that only views in it keep, less those they show."""
+    views = _views(walk, objects)
+    memory = dict(native.values())
+
+    def is_exposed(at: int) -> bool:
+        return shares[at] < 1.0 or met[id(objects[at])] > len(views.get(at, ()))
+
     total = 0.0
-    for owner, nbytes in native.values():
-        base = objects[owner]
-        if nbytes < LEAST_PINNED or shares[owner] < 1.0 or not walk.kind(type(base)).is_array:
-            continue
-        assert arrays is not None
-        views = [
-            one for one in objects if walk.kind(type(one)).is_array and arrays.base(one) is base
-        ]
-        if len(views) == met[id(base)]:
-            spans = [(*arrays.extent(one), arrays.nbytes(one)) for one in views]
-            shown = covered(spans)
-            total += nbytes - shown if shown < WHOLE * nbytes else 0.0
+    for owner in views:
+        nbytes = memory.get(owner, 0) if _is_array(walk, owner, objects) else _own(objects, owner)
+        if nbytes >= LEAST and not is_exposed(owner):
+            seen = shown(owner, views, is_exposed, lambda at: _span(walk, objects[at]))
+            total += nbytes - seen if seen < WHOLE * nbytes else 0.0
     return total
+
+
+def _views(walk: Walk, objects: list[Any]) -> dict[int, list[int]]:
+    """Return the place of an object → the places of the views that were cut from it."""
+    cut = [
+        (at, id(base)) for at, one in enumerate(objects) if (base := _base(walk, one)) is not None
+    ]
+    places = {id(one): at for at, one in enumerate(objects)} if cut else {}
+    views: dict[int, list[int]] = {}
+    for at, base in cut:
+        if base in places:
+            views.setdefault(places[base], []).append(at)
+    return views
+
+
+def _base(walk: Walk, obj: Any) -> Any:
+    """Return what an array or a view was cut from, or None."""
+    if walk.kind(type(obj)).is_array:
+        arrays = numpy_arrays.arrays()
+        return None if arrays is None else arrays.base(obj)
+    if not walk.kind(type(obj)).is_view:
+        return None
+    return next(reversed(gc.get_referents(obj)), None)
+
+
+def _is_array(walk: Walk, at: int, objects: list[Any]) -> bool:
+    return walk.kind(type(objects[at])).is_array
+
+
+def _own(objects: list[Any], at: int) -> int:
+    """Return the bytes of an object that owns memory which others show."""
+    cls = type(objects[at])
+    return sizes.shallow_sizer(cls)(objects[at]) if python_buffers.owns_memory(cls) else 0
+
+
+def _span(walk: Walk, obj: Any) -> Span:
+    arrays = numpy_arrays.arrays()
+    if arrays is not None and walk.kind(type(obj)).is_array:
+        return (*arrays.extent(obj), arrays.nbytes(obj))
+    if type(obj) is memoryview:
+        return -1, -1, python_buffers.shown_bytes(obj)
+    return -1, -1, sys.maxsize  # not known what it shows: everything
 
 
 def _meet(walk: Walk, children: list[Any], met: dict[int, int], objects: list[Any]) -> None:

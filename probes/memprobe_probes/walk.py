@@ -19,7 +19,7 @@ from .containers import CONTAINERS, OBJECT_ARRAY, ObjectArray, own_keys
 from .giants import excess
 from .old_classes import outlived
 from .parts import NOTHING
-from .python_buffers import map_size
+from .python_buffers import is_map, is_view, map_size
 from .sampling import SAMPLE, sample_sizes
 
 TYPE_CHECKING = False
@@ -289,10 +289,11 @@ class Kind:
         self.plain = self.adapter is None and not (self.is_task or self.may_wake)
         self.is_array = self.adapter is not None and buffers.is_array(cls)
         self.is_arrow = self.adapter is not None and buffers.is_arrow(cls)
+        self.is_view = is_view(cls)
         self.size: Callable[[Any], int] = (
-            _array_shell_size if self.adapter else sizes.shallow_sizer(cls)
+            _array_shell_size if self.adapter and not self.is_view else sizes.shallow_sizer(cls)
         )
-        if sizes.type_name(cls) == "mmap.mmap":
+        if is_map(cls):
             self.size = map_size
         self.is_dict, self.is_ordered = dict in ancestry, OrderedDict in ancestry
         self._note = note

@@ -36,24 +36,41 @@ def _stops(names: dict[str, Any]) -> set[int]:
     return roots.stop_ids() | {id(names)}
 
 
-def here(names: dict[str, Any]) -> Found:
+def tables_here(names: dict[str, Any]) -> dict[str, Any]:
     """Walk natively in this process."""
-    return groups(NATIVE.here(_roots(names), _stops(names), (), LONG))
+    found: dict[str, Any] = NATIVE.here(_roots(names), _stops(names), (), LONG)
+    return found
 
 
-def in_a_copy(names: dict[str, Any]) -> Found:
+def tables_in_a_copy(names: dict[str, Any]) -> dict[str, Any]:
     """Walk natively in a copy of this process."""
     job = NATIVE.start(_roots(names), _stops(names), (), LONG, None)
     try:
         assert job.wait(30)
-        return groups(job.tables(lambda: _roots(names)))
+        found: dict[str, Any] = job.tables(lambda: _roots(names))
+        return found
     finally:
         job.close()
 
 
-def in_batches(names: dict[str, Any]) -> Found:
+def tables_in_batches(names: dict[str, Any]) -> dict[str, Any]:
     """Walk in Python."""
-    return groups(heap.tables(_roots(names), _stops(names), LONG, heap.NS_PER_OBJECT))
+    return heap.tables(_roots(names), _stops(names), LONG, heap.NS_PER_OBJECT)
+
+
+def here(names: dict[str, Any]) -> Found:
+    """Return what a native walk in this process finds."""
+    return groups(tables_here(names))
+
+
+def in_a_copy(names: dict[str, Any]) -> Found:
+    """Return what a native walk in a copy of this process finds."""
+    return groups(tables_in_a_copy(names))
+
+
+def in_batches(names: dict[str, Any]) -> Found:
+    """Return what a walk in Python finds."""
+    return groups(tables_in_batches(names))
 
 
 def groups(tables: dict[str, Any]) -> Found:

@@ -10,7 +10,8 @@
 enum { MOST_GROUPS = 300, MOST_STEPS = 60, MOST_VIEWS = 20000, MOST_SIMULATED = 48 };
 enum { AHEAD = 12 }; /* nodes of which the memory is asked */
 enum { MOST_UNPLACED = 20 }; /* a part of the bytes whose place is not known: one of so many */
-enum { LEAST_MEMORY = 64 * 1024, MOST_CHAINED = 8, MOST_TYPES = 40 };
+enum { LEAST_MEMORY = 64 * 1024, LEAST_SMALL = 1024, MOST_BUFFERS = 20000 };
+enum { MOST_CHAINED = 8, MOST_TYPES = 40 };
 
 typedef struct {
     uint64_t bytes, objects;
@@ -289,7 +290,7 @@ static uint32_t base_of(const Graph *graph, uint32_t node)
         return base == NULL ? NO_NODE : graph_find(graph, base);
     }
     if (kind->flags & KIND_VIEW && graph_start(graph, node) < graph_start(graph, node + 1))
-        return *graph_edge(graph, graph_start(graph, node));
+        return *graph_edge(graph, graph_start(graph, node + 1) - 1); /* the last one */
     return NO_NODE;
 }
 
@@ -306,14 +307,16 @@ static uint64_t own_memory(const Graph *graph, uint32_t node)
     return total;
 }
 
-static int shows_much(const Graph *graph, uint32_t base)
+/* Returns the bytes of the memory below a view. */
+static uint64_t shown_of(const Graph *graph, uint32_t base)
 {
+    uint64_t found = 0;
     for (int step = 0; step < MOST_CHAINED && base != NO_NODE; step++) {
-        if (own_memory(graph, base) >= LEAST_MEMORY)
-            return 1;
+        uint64_t own = own_memory(graph, base);
+        found = own > found ? own : found;
         base = base_of(graph, base);
     }
-    return 0;
+    return found;
 }
 
 static uint64_t group_of(const Writer *writer, uint32_t node)
@@ -343,35 +346,53 @@ static void put_view(Writer *writer, uint32_t node, uint32_t base)
     put(writer, group_of(writer, base));
 }
 
-static void put_views(Writer *writer)
+/* Tells the views of memory of `least` to `most` bytes. Returns how many have been told by now. */
+static size_t put_views_of(Writer *writer, uint64_t least, uint64_t most, size_t told)
 {
     const Graph *graph = writer->asked->graph;
-    size_t at = put_later(writer), told = 0;
     for (uint32_t node = 0; node < writer->count && told < MOST_VIEWS; node++) {
         if (!(graph_kind(graph, node)->flags & (KIND_ARRAY | KIND_VIEW)))
             continue;
         uint32_t base = base_of(graph, node);
-        if (base >= writer->count || !shows_much(graph, base))
+        uint64_t shown = base < writer->count ? shown_of(graph, base) : 0;
+        if (shown < least || shown >= most)
             continue;
         put_view(writer, node, base);
         told++;
     }
-    put_at(writer, at, told);
+    return told;
 }
 
+/* Those of much memory first: where there are too many, small ones are left out. */
+static void put_views(Writer *writer)
+{
+    size_t at = put_later(writer);
+    size_t told = put_views_of(writer, LEAST_MEMORY, UINT64_MAX, 0);
+    put_at(writer, at, put_views_of(writer, LEAST_SMALL, LEAST_MEMORY, told));
+}
+
+static void put_buffer(Writer *writer, const Buffer *buffer)
+{
+    put(writer, buffer->node);
+    put(writer, buffer->address);
+    put(writer, graph_size(writer->asked->graph, buffer->node));
+    put(writer, buffer->owner == NO_NODE ? ANSWER_NONE : buffer->owner);
+    put(writer, group_of(writer, buffer->node));
+    put(writer, buffer->seen);
+}
+
+/* All large ones, and of the small ones those that arrays own. */
 static void put_buffers(Writer *writer)
 {
     const Graph *graph = writer->asked->graph;
     const Buffer *rows = graph->buffers.rows;
-    size_t at = put_later(writer), told = 0;
+    size_t at = put_later(writer), told = 0, small = 0;
     for (size_t row = 0; row < graph->buffers.used; row++) {
-        if (rows[row].node >= writer->count || rows[row].bytes < LEAST_MEMORY)
+        int large = rows[row].bytes >= LEAST_MEMORY;
+        if (rows[row].node >= writer->count || rows[row].bytes < LEAST_SMALL ||
+            (!large && (rows[row].owner == NO_NODE || small++ >= MOST_BUFFERS)))
             continue;
-        put(writer, rows[row].node);
-        put(writer, rows[row].address);
-        put(writer, graph_size(graph, rows[row].node));
-        put(writer, rows[row].owner == NO_NODE ? ANSWER_NONE : rows[row].owner);
-        put(writer, group_of(writer, rows[row].node));
+        put_buffer(writer, rows + row);
         told++;
     }
     put_at(writer, at, told);

@@ -6,7 +6,7 @@
 #include "graph.h"
 #include "owners.h"
 
-#define ANSWER_MAGIC UINT64_C(0x32304B4C5757504D)
+#define ANSWER_MAGIC UINT64_C(0x33304B4C5757504D)
 #define ANSWER_NONE UINT64_MAX
 
 typedef struct {

@@ -56,22 +56,26 @@ static void explain(Graph *graph, const Buffer *buffer, uint32_t owner)
 
 static void place(Graph *graph, const uint32_t *order, size_t count)
 {
-    const Buffer *rows = graph->buffers.rows;
+    Buffer *rows = graph->buffers.rows, *outer = NULL;
     uint64_t end = 0;
     uint32_t holder = NO_NODE, owner = NO_NODE;
     for (size_t at = 0; at < count; at++) {
-        const Buffer *buffer = rows + order[at];
+        Buffer *buffer = rows + order[at];
         uint64_t stop = buffer->address + buffer->bytes;
         if (buffer->address >= end) {
             owner = buffer->owner;
             end = stop;
             holder = buffer->node;
+            outer = buffer;
         } else {
+            buffer->seen |= outer->seen;
+            outer->seen |= buffer->seen;
             graph_resize(graph, buffer->node, stop > end ? stop - end : 0);
             refer(graph, buffer->node, 0, holder);
             if (stop > end) {
                 end = stop;
                 holder = buffer->node;
+                outer = buffer;
             }
         }
         if (buffer->lent)

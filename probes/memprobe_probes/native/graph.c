@@ -355,6 +355,7 @@ void graph_buffer(Graph *graph, uint64_t address, uint64_t bytes, uint32_t owner
     if (owner != NO_NODE)
         buffer->owner = owner;
     buffer->lent |= (uint32_t)lent;
+    buffer->seen |= (uint32_t)!lent;
     graph_link(graph, buffer->node);
 }
 

@@ -16,6 +16,7 @@ typedef struct {
     uint64_t address, bytes; /* from BUFFER_NOWHERE on the address is not known */
     uint32_t node, owner;    /* owner: node of the array that owns it, else NO_NODE */
     uint32_t lent;           /* somebody else's memory may be behind it */
+    uint32_t seen;           /* arrays show it, wholly or in part */
 } Buffer;
 #define BUFFER_NOWHERE (UINT64_C(1) << 62)
 enum { BUFFER_EDGES = 2, LEAST_BUFFER = 64 };
