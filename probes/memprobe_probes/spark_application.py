@@ -18,6 +18,7 @@ from .jvm_wire import Gateway, Handle, JvmError, JvmGone
 from .spark_caches import Caches
 from .spark_frames import SESSION, Frames
 from .spark_reach import Reach
+from .spark_reads import Reads
 from .spark_session import Driver
 from .spark_views import Views
 
@@ -52,13 +53,15 @@ class Application:
         self.pid: int | None = None  # of the JVM, where that is on this host
         self._pending: list[tuple[int | None, Handle | None, str]] = []
         self._noted: tuple[int, str] | None = None  # what was cached at the last note
-        self._sizes: spark_blocks.Blocks | None = None
+        self.reads = Reads()
+        self.sizes: tuple[spark_blocks.Blocks, int] | None = None  # and when they were listed
         self._written: tuple[Any, float] | None = None
 
     def note(self, cell: int | None, patience: float) -> None:
         """Keep what is cached now for the next reading: it was made by ``cell``."""
         gateway = self.driver.gateway
         with gateway.scope(patience):
+            self.reads.cell_ended(cell, self.reads.total(self.driver))
             data, state = self._state()
             if state == self._noted:
                 return
@@ -75,10 +78,11 @@ class Application:
     def read(self, reason: str, cell: int | None, shell: Any) -> dict[str, Any]:
         """Return the fields of a reading; a part that could not be read is None, and said."""
         fields: dict[str, Any] = {"mode": "classic", "cell": cell, "unmeasured": []}
-        reading = Reading(self, fields, cell, shell)
+        reading = Reading(self, fields, reason, cell, shell)
         reading.part("the application", reading.identity)
         if self.driver.app is not None:
             reading.part("cached data", reading.read_caches)
+            reading.part("how often caches were read", reading.read_reads)
             reading.part("executors", reading.read_executors)
             reading.part("the driver's JVM", reading.read_jvm)
         return fields
@@ -114,9 +118,10 @@ class Reading:
     """One reading: its parts fill ``fields`` one after the other."""
 
     def __init__(
-        self, app: Application, fields: dict[str, Any], cell: int | None, shell: Any
+        self, app: Application, fields: dict[str, Any], reason: str, cell: int | None, shell: Any
     ) -> None:
         self.app = app
+        self.reason = reason
         self.fields = fields
         self.cell = cell
         self.shell = shell
@@ -169,6 +174,21 @@ class Reading:
         self._sizes()
         self._rows(present, reach, known)
 
+    def read_reads(self) -> None:
+        """Fill in how often each cache was read."""
+        app, rows = self.app, self.fields.get("caches")
+        app.reads.read(app.driver, app.caches.present, self.t, self.cell)
+        self.fields["jobs"] = app.reads.jobs
+        uses = app.reads.uses
+        for row in rows or ():
+            use = uses.get(row["rdd"])
+            if row["rdd"] is None:
+                row["reads"] = 0
+            elif use is not None and (use.reads or (app.reads.whole and not app.reads.late)):
+                row.update(reads=use.reads, read_cell=use.cell, read_t=use.t)
+        if app.reads.late:
+            self.unmeasured("reads of the last jobs", "more jobs than one reading looks at")
+
     def read_executors(self) -> None:
         """Fill in the executors."""
         app = self.app
@@ -186,7 +206,7 @@ class Reading:
         names = spark_holders.names_of(roots.named_roots(self.shell)) if present else None
         reach = Reach(present)
         if names is not None:
-            reach.add_frames(app.frames, names)
+            reach.add_frames(driver.found, app.frames, names)
         sessions = spark_views.sessions_of(
             driver, app.frames.of_kind(SESSION), spark_caches.session(driver)
         )
@@ -199,24 +219,31 @@ class Reading:
         return reach, known
 
     def _sizes(self) -> None:
+        """List the blocks: when asked for or at a cell's end now, else when it is not too soon."""
+        app = self.app
         try:
-            found = self.app.blocks.listed(self.app.driver)
+            if self.reason == "interval" and app.sizes is not None:
+                found = app.blocks.listed(app.driver)
+            else:
+                found = spark_blocks.listed(app.driver)
         except spark_blocks.TooMany as error:
-            self.unmeasured("sizes of caches per executor", str(error))
-            self.app._sizes = None
+            self.unmeasured("sizes of caches", str(error))
+            app.sizes = None
             return
         if found is not None:
-            self.app._sizes = found
+            app.sizes = found, time.monotonic_ns()
 
     def _rows(self, present: list[Cache], reach: Reach, known: bool) -> None:
-        blocks = self.app._sizes
+        blocks, listed = self.app.sizes or (None, 0)
         sizes = {} if blocks is None else blocks.of("rdd")
         stored = {} if blocks is None else _stored(blocks)
         shared = bool(self.fields.get("shared"))
-        rows = [
-            _row(cache, reach, sizes, stored, known, shared, measured=blocks is not None)
-            for cache in present
-        ]
+        rows = []
+        for cache in present:
+            row = _row(cache, reach, known, shared)
+            if blocks is not None and (cache.since is None or cache.since <= listed):
+                _add_sizes(row, sizes, stored)
+            rows.append(row)
         rows.sort(key=lambda row: -(row["memory"] or 0) - (row["disk"] or 0))
         self.fields["caches"] = rows[:MOST_CACHES]
         if len(rows) > MOST_CACHES:
@@ -236,27 +263,32 @@ def place(error: BaseException) -> str:
     return f"{type(error).__name__} at {found}"
 
 
-def _row(
-    cache: Cache, reach: Reach, sizes: dict[int, dict[str, list[int]]], stored: dict[int, int],
-    known: bool, shared: bool, *, measured: bool,
-) -> dict[str, Any]:  # fmt: skip
+def _row(cache: Cache, reach: Reach, known: bool, shared: bool) -> dict[str, Any]:
     holders = reach.rows(cache.id)
     cache.reached = cache.reached or bool(holders)
-    by_executor = sizes.get(cache.rdd, {}) if cache.rdd is not None else {}
     digest = cache.digest
     return {
         "id": cache.id, "kind": cache.kind, "rdd": cache.rdd, "level": cache.level,
         "table": cache.table, "operators": cache.operators, "shape": cache.shape,
         "plan": "" if digest is None else f"{digest & 0xFFFFFFFF:08x}",
-        "memory": sum(one[0] for one in by_executor.values()) if measured else None,
-        "disk": sum(one[1] for one in by_executor.values()) if measured else None,
-        "partitions": cache.partitions,
-        "cached": stored.get(cache.rdd, 0) if measured and cache.rdd is not None else None,
-        "executors": by_executor, "holders": holders,
+        "memory": None, "disk": None, "partitions": cache.partitions, "cached": None,
+        "executors": {}, "holders": holders,
         "views": sorted(reach.views.get(cache.id, ())), "above": reach.above.get(cache.id, []),
         "cell": cache.cell, "file": cache.file, "line": cache.line, "since": cache.since,
         "ours": not shared or (cache.seen_made and cache.reached), "known": known,
     }  # fmt: skip
+
+
+def _add_sizes(
+    row: dict[str, Any], sizes: dict[int, dict[str, list[int]]], stored: dict[int, int]
+) -> None:
+    """Fill in what is stored of a cache; without an RDD nothing was computed yet."""
+    by_executor = sizes.get(row["rdd"], {})
+    row["executors"] = by_executor
+    row["memory"] = sum(one[0] for one in by_executor.values())
+    row["disk"] = sum(one[1] for one in by_executor.values())
+    if row["rdd"] is not None:
+        row["cached"] = stored.get(row["rdd"], 0)
 
 
 def _stored(blocks: spark_blocks.Blocks) -> dict[int, int]:

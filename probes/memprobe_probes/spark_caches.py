@@ -301,6 +301,11 @@ def _partitions(driver: Driver, rdd: Handle) -> int | None:
     """Return how many partitions an RDD has, where Spark knows: to ask would compute them."""
     try:
         array = driver.field_of(rdd, "partitions_", _RDD)
-        return None if type(array) is not Handle else driver.gateway.length(array)
+        if type(array) is Handle:
+            return driver.gateway.length(array)
+        # A checkpoint that was done has forgotten them, and has as many as it had: a number.
+        if driver.gateway.call(rdd, "isCheckpointed"):
+            return int(driver.gateway.call(rdd, "getNumPartitions"))
+        return None
     except JvmError:
         return None

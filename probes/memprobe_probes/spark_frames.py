@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 _UTILS = "org.apache.spark.util.Utils"
 MOST_OBJECTS = 20_000  # references that are looked at; what is more makes ``known`` false
 _CLASSES_AT_ONCE = 200
+# What sys.getrefcount says of what only we look at: our name and its argument; of a method also
+# its place in the table of methods, in our list, and the name that the loop has for it.
+_OBJECT_AT_REST = 2
+_MEMBER_AT_REST = 4
 FRAME, SESSION, RDD = "Dataset", "SparkSession", "RDD"
 
 
@@ -116,10 +120,8 @@ def lineage_of(driver: Driver) -> Lineage:
 
 def live_ids(found: Found) -> list[str] | None:
     """Return the JVM ids of all py4j objects that are alive in this process; None: no table."""
-    finalizer = sys.modules.get("py4j.finalizer")
-    cls = vars(finalizer).get("ThreadSafeFinalizer") if finalizer is not None else None
-    table = sizes.class_namespace(cls).get("finalizers") if cls is not None else None
-    if type(table) is not dict:
+    table = _table()
+    if table is None:
         return None
     if found.prefix is None:
         found.prefix = _prefix(table, found.context)
@@ -129,6 +131,38 @@ def live_ids(found: Found) -> list[str] | None:
     keys = [key for key in list(table) if type(key) is str and key.startswith(start)]
     ids = [key[len(start) :] for key in keys]
     return [one for one in ids if one.startswith("o") and one[1:].isdigit()]
+
+
+def held(found: Found, java: str) -> bool:
+    """Whether anybody holds the Python object that stands for ``java``.
+
+    py4j's objects refer to themselves by the methods that were called, so one that nobody holds
+    any more stays until Python collects cycles: its references are counted.
+    """
+    table = _table()
+    reference = table.get(f"{found.prefix}{java}") if table is not None else None
+    if type(reference) is not weakref.ref:
+        return True
+    obj = reference()
+    if obj is None:
+        return False
+    methods = (sizes.instance_dict(obj) or {}).get("_methods")
+    members = list(methods.values()) if type(methods) is dict else []
+    own = 0
+    for member in members:
+        fields = sizes.instance_dict(member) or {}
+        own += fields.get("container") is obj
+        if sys.getrefcount(member) > _MEMBER_AT_REST:
+            return True  # somebody kept a bound method
+    return sys.getrefcount(obj) - own > _OBJECT_AT_REST
+
+
+def _table() -> dict[Any, Any] | None:
+    """Return py4j's own table of weak references to what is alive."""
+    finalizer = sys.modules.get("py4j.finalizer")
+    cls = vars(finalizer).get("ThreadSafeFinalizer") if finalizer is not None else None
+    table = sizes.class_namespace(cls).get("finalizers") if cls is not None else None
+    return table if type(table) is dict else None
 
 
 def _prefix(table: dict[Any, Any], context: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import spark_plans
+from . import spark_frames, spark_plans
 from .spark_plans import STRENGTH
 
 TYPE_CHECKING = False
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .spark_frames import Frames
     from .spark_holders import Name, Names
     from .spark_plans import Tree
+    from .spark_session import Found
 
 MOST_HOLDERS = 20
 UNNAMED = "?"
@@ -38,7 +39,7 @@ class Reach:
         """Return the caches that a plan reaches, and how."""
         return spark_plans.reached(tree, self._by_hash, self._by_rdd)
 
-    def add_frames(self, frames: Frames, names: Names) -> None:
+    def add_frames(self, found: Found, frames: Frames, names: Names) -> None:
         """Add a row for each name of each live frame or RDD, or one without a name."""
         for java in frames.live:
             tree = frames.trees.get(java)
@@ -49,10 +50,11 @@ class Reach:
                 continue
             named = names.by_java.get(java) or ()
             computed = names.computed.get(java) or ()
+            held = bool(named or computed) or spark_frames.held(found, java)
             for cache, how in reached.items():
                 self._add_names(cache, how, named)
                 self._add_names(cache, "reads" if how == "itself" else how, computed)
-                if not named and not computed:
+                if not named and not computed and held:
                     self._add(cache, {"expr": UNNAMED, "root": "interpreter", "how": how})
 
     def add_view(self, name: str, tree: Tree) -> None:

@@ -108,7 +108,7 @@ class Driver:
     def context(self) -> Handle:
         """Return Spark's own SparkContext."""
         java_context = Foreign(self.found.context)
-        return self._kept("context", lambda: self.gateway.call(java_context, "sc"))
+        return self.lasting("context", lambda: self.gateway.call(java_context, "sc"))
 
     def identify(self) -> None:
         """Ask once for the application's id, version and master."""
@@ -137,7 +137,7 @@ class Driver:
             found: Handle = gateway.call(manager, "master")
             return found
 
-        return self._kept("master", find)
+        return self.lasting("master", find)
 
     def field_of(self, target: Handle, name: str, class_name: str) -> Any:
         """Return a field of any access that ``class_name`` declares."""
@@ -148,7 +148,7 @@ class Driver:
             self.gateway.call(field, "setAccessible", True)
             return field
 
-        return self.gateway.call(self._kept(f"{class_name}.{name}", find), "get", target)
+        return self.gateway.call(self.lasting(f"{class_name}.{name}", find), "get", target)
 
     def field_reader(self, name: str, class_name: str) -> Handle:
         """Return the reflected field itself, to read it of many objects at once."""
@@ -159,7 +159,7 @@ class Driver:
             self.gateway.call(field, "setAccessible", True)
             return field
 
-        return self._kept(f"{class_name}.{name}", find)
+        return self.lasting(f"{class_name}.{name}", find)
 
     def shared(self) -> bool:
         """Whether other programs use this driver, as far as one can tell; True where one cannot."""
@@ -192,7 +192,8 @@ class Driver:
                     self._objects[name] = self.gateway.keep(found)
         return self._objects.get(name)
 
-    def _kept(self, name: str, find: Any) -> Handle:
+    def lasting(self, name: str, find: Any) -> Handle:
+        """Return an object that lives as long as the application; JvmError where there is none."""
         if name not in self._objects:
             with self.gateway.scope():
                 found = find()
