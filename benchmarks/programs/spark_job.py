@@ -7,8 +7,8 @@ import tempfile
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-ROWS = 1_500_000
-ROUNDS = 4
+ROWS = 1_000_000
+ROUNDS = 3
 
 
 def orders(spark):

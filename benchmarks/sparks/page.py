@@ -77,10 +77,10 @@ def _by_place(where: str, values: dict[str, int]) -> str:
 def _costs(pairs: list[dict[str, Any]]) -> Iterator[str]:
     yield "## What it costs a job"
     yield ""
-    yield "`benchmarks/programs/spark_job.py` filters, joins, groups, aggregates and writes four"
+    yield "`benchmarks/programs/spark_job.py` filters, joins, groups, aggregates and writes three"
     yield "times, on `local[2]`: bare, under `memprobe run`, and bare again, in turn. CPU seconds"
-    yield "of driver, JVM and Python workers together, as the kernel tells of each ended process. The"
-    yield "control is the second bare run against the first. Medians with their 95 % interval."
+    yield "of driver, JVM and Python workers together, as the kernel tells of each ended process."
+    yield "The control is the second bare run against the first. Medians with their 95 % interval."
     yield ""
     if not pairs:
         yield "Not measured."
