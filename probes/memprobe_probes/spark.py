@@ -11,7 +11,8 @@ import time
 
 from . import spark_session
 from .jvm_wire import Gateway, JvmError, JvmGone
-from .spark_application import Application, place
+from .spark_application import Application
+from .spark_reading import place, reading_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class SparkReader:
     def _read(self, app: Application, reason: str) -> None:
         started, cpu = time.monotonic_ns(), time.thread_time_ns()
         self._wanted = None
-        fields = app.read(reason, self._last_cell(), self._shell)
+        fields = reading_of(app, reason, self._last_cell(), self._shell)
         fields["took_ns"] = time.monotonic_ns() - started
         if self._user_ns:
             fields["user_ns"], self._user_ns = self._user_ns, 0

@@ -42,6 +42,7 @@ class Frames:
         self.trees: dict[str, Tree | None] = {}  # of frames and RDDs; None: it cannot be read
         self.live: list[str] = []
         self.known = False
+        self.classified = False  # every live reference's class is known
         self.total: int | None = None
 
     def look(self, found: Found) -> None:
@@ -60,12 +61,14 @@ class Frames:
         Stops after ``seconds``: what is left is asked for next time, and ``known`` is false.
         """
         until = time.monotonic() + seconds
+        self.classified = False
         new = [one for one in self.live if one not in self.kinds]
         for start in range(0, len(new), _CLASSES_AT_ONCE):
             if time.monotonic() > until:
                 self.known = False
                 return
             self._classify(driver, new[start : start + _CLASSES_AT_ONCE])
+        self.classified = self.known
         if not trees:
             return
         for one in self.live:
