@@ -4,7 +4,11 @@
 
 Bare, measured and bare again are run in turn, so that a machine that gets slower meanwhile slows
 all three alike; the second bare run against the first is the control (A/A). CPU time and peak
-memory are what the kernel says of the ended process (``wait4``), user and system together.
+memory are what the kernel says of the ended process (``wait4``), user and system together. The
+last snapshot, taken when the program is over, is told apart from the program's cost.
+
+Bytecode is kept in a cache of the benchmark's own, as an installed package has it: what a compiler
+costs on every start where ``PYTHONDONTWRITEBYTECODE`` is set is no tool's overhead.
 
 Every pair is written to ``benchmarks/.cache/overhead.json`` at once: a run that was cut off goes
 on where it stopped, unless memprobe, a tool's version or a program has changed since.
@@ -14,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -84,7 +89,7 @@ def _measure_ours(results: Results, pairs: int, *, again: bool) -> None:
             program = str(PROGRAMS / f"{name}.py")
             busy = load()
             first = cost([sys.executable, program])
-            target, whole = _under_memprobe(program)
+            target, whole, at_exit = _under_memprobe(program)
             second = cost([sys.executable, program])
             bare = (first.cpu + second.cpu) / 2
             kept.add(
@@ -92,6 +97,7 @@ def _measure_ours(results: Results, pairs: int, *, again: bool) -> None:
                 bare=bare,
                 target=target.cpu / bare,
                 whole=whole.cpu / bare,
+                at_exit=at_exit,
                 control=second.cpu / first.cpu,
                 peak=target.peak / max(first.peak, second.peak),
                 load=busy,
@@ -99,17 +105,20 @@ def _measure_ours(results: Results, pairs: int, *, again: bool) -> None:
             results.save()
 
 
-def _under_memprobe(program: str) -> tuple[Cost, Cost]:
-    """Return the cost of the program under memprobe, and of both together."""
+def _under_memprobe(program: str) -> tuple[Cost, Cost, float]:
+    """Return the cost of the program under memprobe, of both together, and CPU seconds at exit.
+
+    What the probe does at exit, when the program is over, is no part of the program's cost.
+    """
     from memprobe.recording.reader import read
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "overhead.memprobe")
         whole = cost([sys.executable, "-m", "memprobe", "run", "-q", "-o", str(path), program])
         end = read(path).end
-    if end is None or end.cpu is None or end.peak is None:
+    if end is None or end.cpu is None or end.peak is None or end.at_exit is None:
         raise Failed("memprobe run wrote no end")
-    return Cost(end.cpu, end.peak), whole
+    return Cost(end.cpu - end.at_exit, end.peak), whole, end.at_exit
 
 
 def _measure_profiler(results: Results, profiler: Profiler, pairs: int, *, again: bool) -> None:
@@ -152,10 +161,19 @@ def _pair(profiler: Profiler, python: Path, name: str) -> dict[str, float]:
     }
 
 
+def with_bytecode() -> dict[str, str]:
+    """Return the environment of every measured command: it compiles modules once, not each time."""
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(CACHE / "bytecode")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return environment
+
+
 def cost(command: list[str], folder: str | None = None) -> Cost:
     """Run a command to its end in ``folder``. Raises ``Failed``, after ``LONGEST`` seconds too."""
     meter = [sys.executable, "-S", "-E", str(HERE / "meter.py"), str(LONGEST)]
-    done = subprocess.run([*meter, *command], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(
+        [*meter, *command], cwd=folder, env=with_bytecode(), capture_output=True, text=True
+    )
     if done.returncode:
         raise Failed(f"it could not be started: {done.stderr.splitlines()[-1:]}")
     found = json.loads(done.stdout)

@@ -47,15 +47,22 @@ def _ours(results: Results) -> Iterator[str]:
     many = " to ".join(str(count) for count in counts)
     yield f"{many} pairs of each program. Every pair is the bare program, the same under"
     yield "`memprobe run`, and bare again: the control is the second bare run against the first."
-    yield "The whole command includes memprobe's own process (start-up, sampling from outside)."
+    yield "The program's own cost leaves out the snapshot at its exit, when it is over; the whole"
+    yield "command includes that, and memprobe's own process (start-up, sampling from outside)."
     yield ""
-    heads = ("program", "bare, s", "control (A/A)", "program under memprobe", "whole command")
+    heads = ("program", "bare, s", "control (A/A)", "program under memprobe", "at exit, s",
+             "whole command")  # fmt: skip
     yield f"| {' | '.join(heads)} | peak RSS |"
     yield "|---" * (len(heads) + 1) + "|"
     for name, pairs in kept.pairs.items():
-        columns = [cell([pair[what] for pair in pairs]) for what in ("control", "target", "whole")]
+        control, target, whole = (
+            cell([pair[what] for pair in pairs]) for what in ("control", "target", "whole")
+        )
         bare, peak = (median([pair[what] for pair in pairs]) for what in ("bare", "peak"))
-        yield f"| `{name}` | {bare:.1f} | {' | '.join(columns)} | {peak:.2f} |"
+        told = [pair["at_exit"] for pair in pairs if "at_exit" in pair]
+        last = f"{median(told):.2f}" if told else "–"
+        columns = (f"`{name}`", f"{bare:.1f}", control, target, last, whole, f"{peak:.2f}")
+        yield f"| {' | '.join(columns)} |"
     yield ""
     yield f"Goal: the upper bound for the program is at most {GOAL}: {_verdict(results)}."
     yield ""

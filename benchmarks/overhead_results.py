@@ -8,7 +8,9 @@ import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-Pair = dict[str, float]  # bare: seconds; target, whole, control, peak: ratios; load: average
+Pair = dict[
+    str, float
+]  # bare, at_exit: seconds; target, whole, control, peak: ratios; load: average
 
 
 @dataclass

@@ -10,7 +10,7 @@ from . import FORMAT, VERSION, allocation_sites, roots, user_signals
 from .engines import AT_REST, AWAITED, LATER, Engines, Unsafe
 from .garbage import NS_PER_BLOCK
 from .recorder import Recorder
-from .sampler import Counters, Governor
+from .sampler import Counters, Governor, cpu_seconds
 from .walk import TooLong
 
 TYPE_CHECKING = False
@@ -218,8 +218,9 @@ class Probe:
         if self.alive:
             with self.guarded(on_user_thread=False):
                 self._collect(wait=LONGEST_WAIT)
+        began, at_exit = cpu_seconds(), final_snapshot == "exit"
         if self.alive and final_snapshot:
-            self.snapshot(final_snapshot, unhurried=final_snapshot == "exit")
+            self.snapshot(final_snapshot, unhurried=at_exit)
         if self.alive:
             self.sample()
         self.closed = True
@@ -227,8 +228,10 @@ class Probe:
             if self.hooks is not None:
                 self.hooks.remove()
             self.counters.high_water()
+            ended = cpu_seconds()
+            took = ended - began if at_exit and began is not None and ended is not None else None
             self.recorder.write("end", reason=reason, peak=self.counters.peak or None,
-                                cpu=time.process_time())  # fmt: skip
+                                cpu=time.process_time(), at_exit=took)  # fmt: skip
             if self._spark is not None:
                 self._spark.close()
         finally:

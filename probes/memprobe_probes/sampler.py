@@ -9,7 +9,7 @@ import gc
 import os
 import time
 
-from .descriptors import close_own, identity, out_of_the_way
+from .descriptors import close_own, identity, out_of_the_way, resource
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -128,6 +128,14 @@ class Governor:
     def report(self, written: int) -> dict[str, int]:
         """Return the ``cost`` field of a sample."""
         return {"cpu_ns": self.cpu_ns, "user_ns": self.user_ns, "bytes": written}
+
+
+def cpu_seconds() -> float | None:
+    """Return the CPU time of this process and of its children that have ended."""
+    if resource is None:
+        return None
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def _open(path: str, flags: int = os.O_RDONLY) -> int:

@@ -131,6 +131,12 @@ def test_recording_is_private_and_complete(tmp_path: Path) -> None:
     assert "status" not in text.replace('"status":3', "").replace('"status":', "")
 
 
+def test_what_the_last_snapshot_took_is_told_apart(tmp_path: Path) -> None:
+    _, _, recording = both(tmp_path, "leave.py", "status")
+    (snapshot,) = recording.snapshots
+    assert snapshot.pause_ns / 1e9 <= recording.end.at_exit < recording.end.cpu
+
+
 def test_exec_ends_the_recording_and_the_status_is_the_new_programs(tmp_path: Path) -> None:
     path = tmp_path / "exec.memprobe"
     with subprocess.Popen(

@@ -476,6 +476,7 @@ class End(Struct, kw_only=True, tag_field="kind", tag="end"):
     peak: int | None = None  # true maximum RSS
     wall: float | None = None  # seconds
     cpu: float | None = None  # seconds, target and children
+    at_exit: float | None = None  # seconds of them that the last snapshot took, its copy included
 
 
 Record = Header | Sample | Marker | Snapshot | Spark | Jvm | Allocations | Event | End

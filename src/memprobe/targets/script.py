@@ -234,6 +234,7 @@ class ScriptRun:
         direct = self._command.direct
         held = self._drain.held
         end = End(t=time.monotonic_ns(), wall=time.monotonic() - self._began)
+        end.at_exit = held.at_exit if held else None
         if direct:
             end.reason = "signal" if code < 0 else "exit"
             end.status, end.signal = (None, -code) if code < 0 else (code, None)
