@@ -12,6 +12,7 @@ from .spark_workers import ExecutorProcesses
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from .jvm_wire import Gateway
@@ -67,6 +68,13 @@ class Executors:
         self._spilled.add(rows, driver, store)
         self._gone.update((row["id"], row) for row in rows if not row["active"])
         return [*alive, *self._gone.values()]
+
+    def unmeasured(self) -> Iterator[tuple[str, str]]:
+        """Yield what the last reading left out, and why."""
+        if self.left_out:
+            yield f"{self.left_out} more executors", f"{MOST} are listed"
+        if not self._spilled.complete:
+            yield "what earlier stages have spilled", "Spark had forgotten them when memprobe came"
 
 
 def rooms(text: str) -> dict[str, tuple[int, int]]:
