@@ -9,7 +9,12 @@ import gc
 import os
 import time
 
-from .descriptors import close_own, identity, out_of_the_way, resource
+from .descriptors import close_own, identity, out_of_the_way
+
+try:
+    import resource
+except ImportError:  # not a POSIX system
+    resource = None  # type: ignore[assignment]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
