@@ -6,6 +6,9 @@ All of them run in ``make accuracy``.
 from __future__ import annotations
 
 import copy
+import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,7 +19,7 @@ sys.path.insert(0, str(SCENARIOS))
 
 import harness  # noqa: E402
 import make_notebooks  # noqa: E402
-from accuracy import page, runner  # noqa: E402
+from accuracy import page, runner, spark  # noqa: E402
 from accuracy.bounds import highest_share, lowest_share  # noqa: E402
 from accuracy.judge import judge  # noqa: E402
 from accuracy.scenario import Case, Scenario, cases, fits, load, problems, scenarios  # noqa: E402
@@ -41,8 +44,14 @@ def test_every_rule_has_at_least_three_leaky_programs(rule: str) -> None:
     assert sum(scenario.rule == rule and bool(scenario.expected) for scenario in ALL) >= 3
 
 
-def test_there_are_at_least_twenty_ordinary_programs() -> None:
-    assert len(cases(load(SCENARIOS / "ordinary"))) >= 20
+@pytest.mark.parametrize("rule", [f"MP40{number}" for number in range(1, 9)])
+def test_every_rule_on_spark_has_a_leaky_program(rule: str) -> None:
+    assert any(scenario.rule == rule and bool(scenario.expected) for scenario in ALL)
+
+
+@pytest.mark.parametrize(("folder", "fewest"), [("ordinary", 20), ("spark-ordinary", 15)])
+def test_there_are_enough_ordinary_programs(folder: str, fewest: int) -> None:
+    assert len(cases(load(SCENARIOS / folder))) >= fewest
 
 
 def test_notebooks_are_kept_without_outputs_and_as_the_generator_writes_them() -> None:
@@ -71,6 +80,61 @@ def test_a_folder_without_a_twin_or_a_fix_is_noticed(tmp_path: Path) -> None:
     found = list(problems(load(tmp_path)))
 
     assert found == ["it has no clean twin", "a leaky notebook needs a fix"]
+
+
+def test_bytes_in_two_places_are_noticed(tmp_path: Path) -> None:
+    source = (SCENARIOS / "spark-stale-view" / "scenario.toml").read_text()
+    other = source[source.index("[[expected]]") :].replace("executors", "driver-jvm")
+    (tmp_path / "scenario.toml").write_text(source + other)
+    for name in ("leaky.ipynb", "clean.ipynb"):
+        (tmp_path / name).write_text("{}")
+
+    found = list(problems(load(tmp_path)))
+
+    assert found == ["the bytes of one scenario are measured in one place"]
+
+
+def test_a_rule_that_promises_nothing_is_held_to_it() -> None:
+    case = _case("spark-storage-full", leaky=True)
+    finding = _right_finding(case)
+
+    nothing = judge(case, _report(finding))
+    something = judge(case, _report(finding | {"reclaim": {"bytes": 50_000_000}}))
+
+    assert nothing.good
+    assert something.off
+
+
+def test_a_scenario_on_spark_says_that_it_needs_java(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spark, "missing", lambda: "java")
+    scenario = load(SCENARIOS / "spark-stale-view")
+
+    chosen, skipped = harness.choose(["spark-stale-view"])
+
+    assert scenario.missing() == "java"
+    assert chosen == []
+    assert skipped == ["spark-stale-view (needs java)"]
+
+
+def test_a_process_that_outlives_its_program_is_told_and_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(spark, "PATIENCE", 0)
+    left: list[subprocess.Popen[bytes]] = []
+
+    with pytest.raises(TimeoutError, match=r"left running: \w+"):
+        _leave_running(left)
+
+    assert left[0].wait(30) == -signal.SIGKILL
+    left[0].stdout.close()
+
+
+def _leave_running(left: list) -> None:
+    program = "print(flush=True); import time; time.sleep(600)"
+    with spark.marked(dict(os.environ)) as environment:
+        line = [sys.executable, "-c", program]
+        left.append(subprocess.Popen(line, env=environment, stdout=subprocess.PIPE))
+        left[0].stdout.readline()
 
 
 def test_a_star_in_a_holder_is_the_only_wildcard() -> None:
