@@ -25,7 +25,8 @@ def record(path: str | os.PathLike[str], **options: Any) -> Iterator[str]:
     ``options`` are ``interval`` (seconds), ``max_pause`` (seconds) and ``cap`` (bytes). Raises
     FileExistsError, PermissionError or another OSError where ``path`` cannot be written, and
     RuntimeError where a probe is in this process already: in both cases the block does not run.
-    The last snapshot is taken when the block ends, also by an exception. No thread is started.
+    The last snapshot is taken when the block ends, also by an exception. No thread is started
+    unless there is a SparkContext.
     """
     if bootstrap.active() is not None:
         raise RuntimeError("memprobe is already recording in this process")
@@ -42,13 +43,15 @@ def record(path: str | os.PathLike[str], **options: Any) -> Iterator[str]:
     assert probe is not None
     if probe.recorder.failed:
         _give_up(target, probe.recorder.failed)
-    trigger = GcTrigger(lambda: _measure(probe))
+    spark = _spark_thread(probe)
+    trigger = GcTrigger(lambda: _measure(probe, spark))
     try:
         trigger.arm(probe.interval)
         probe.sample(on_user_thread=True)
         yield target
     finally:
         trigger.disarm()
+        spark.stop()
         if probe.alive:
             probe.snapshot("exit", on_user_thread=True, unhurried=True)
             bootstrap.stop("exit")
@@ -61,11 +64,20 @@ def _give_up(path: str, reason: str) -> None:
     raise OSError(f"cannot write the recording {path}: {reason}")
 
 
-def _measure(probe: Any) -> float:
+def _spark_thread(probe: Any) -> Any:
+    from .spark_thread import SparkThread
+
+    thread = SparkThread(probe)
+    thread.ensure()
+    return thread
+
+
+def _measure(probe: Any, spark: Any) -> float:
     """Sample, take a snapshot where one is due, and return the seconds to the next time."""
     if not probe.alive:
         return _NEVER  # a forked child
     begun = time.monotonic()
+    spark.ensure()
     probe.sample(on_user_thread=True)
     if probe.due():
         probe.snapshot("interval", on_user_thread=True)

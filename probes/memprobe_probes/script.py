@@ -74,6 +74,7 @@ class ScriptWatch:
         self._owner = os.getpid()
         self._sees_figures = False
         self._trigger = GcTrigger(self._measure)
+        self._spark: Any = None  # the thread that reads Spark, once pyspark is there
         self._control = os.path.join(os.path.dirname(alive), "control")
         # Held open and never written: when it closes, the host sees an exit or an exec.
         self._alive = out_of_the_way(os.open(alive, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
@@ -99,6 +100,8 @@ class ScriptWatch:
             return
         try:
             self._trigger.disarm()
+            if self._spark is not None:
+                self._spark.stop()
             self._probe.close("exit", final_snapshot="exit")
         except BaseException:  # Ctrl-C in here: the program is over already
             pass
@@ -111,6 +114,7 @@ class ScriptWatch:
         """Look at the limit; take a sample and a snapshot where they are due. Return a delay."""
         now = time.monotonic()
         self._await_figures()
+        self._await_spark()
         if now < self._next_sample:
             self._probe.watch_limit(on_user_thread=True)
             return LOOK
@@ -136,6 +140,15 @@ class ScriptWatch:
                 bootstrap.command(message)
                 asked = True
         return asked
+
+    def _await_spark(self) -> None:
+        """Once there is a SparkContext, read it on a thread."""
+        if "pyspark" in sys.modules:
+            if self._spark is None:
+                from .spark_thread import SparkThread
+
+                self._spark = SparkThread(self._probe)
+            self._spark.ensure()
 
     def _await_figures(self) -> None:
         """Once matplotlib is there, register to look before its own exit handler closes all."""

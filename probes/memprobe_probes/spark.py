@@ -6,6 +6,7 @@ No session is ever made, no function of PySpark is wrapped, nothing of the progr
 
 from __future__ import annotations
 
+import _thread
 import os
 import time
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 INTERVAL = 10.0  # seconds between two readings that nobody asked for
 LEAST_REST = 0.5  # seconds between two readings of cells
+READING = 5.0  # seconds that one reading waits for another
 KEEP_ALIVE = 60.0  # seconds after which a reading is written that says nothing new
 USER_PATIENCE = 0.1  # seconds that the user's thread waits for the JVM at a cell's end
 
@@ -50,6 +52,8 @@ class SparkReader:
         self._next_interval = 0.0
         self._user_ns = 0
         self._closed = False
+        self._lock = _thread.allocate_lock()  # whoever follows another application
+        self._reading = _thread.allocate_lock()
         self.failed = False  # by a mistake of ours: no reading any more, the rest goes on
 
     def look(self) -> bool:
@@ -61,11 +65,18 @@ class SparkReader:
             self._saw_none = True
             self._leave()
             return False
-        if self._app is None or self._app.key != found.key:
-            self._leave()
-            gateway = Gateway(found.address, found.port, found.token)
-            self._app = Application(found, gateway, from_start=self._saw_none)
-            self._next = self._next_interval = 0.0
+        if self._app is not None and self._app.key == found.key:
+            return True
+        if not self._lock.acquire(timeout=USER_PATIENCE):
+            return False
+        try:
+            if self._app is None or self._app.key != found.key:
+                self._leave()
+                gateway = Gateway(found.address, found.port, found.token)
+                self._app = Application(found, gateway, from_start=self._saw_none)
+                self._next = self._next_interval = 0.0
+        finally:
+            self._lock.release()
         return True
 
     def cell_ended(self, cell: int | None) -> None:
@@ -100,12 +111,16 @@ class SparkReader:
         """Read the application and write what is new. Never raises for what the JVM does."""
         if not self.look() or self._app is None:
             return
+        if not self._reading.acquire(timeout=READING):
+            return  # another thread is at it, and the JVM is slow
         try:
             self._read(self._app, reason)
         except Exception as error:
             self.failed = True
             self._write("event", event="probe-error", detail=place(error))
             self.close()
+        finally:
+            self._reading.release()
 
     def _read(self, app: Application, reason: str) -> None:
         started, cpu = time.monotonic_ns(), time.thread_time_ns()
