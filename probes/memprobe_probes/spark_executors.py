@@ -137,7 +137,9 @@ def _add_rooms(rows: list[dict[str, Any]], found: dict[str, tuple[int, int]]) ->
 
 
 def _add_reasons(gateway: Gateway, gone: list[tuple[dict[str, Any], Any]]) -> None:
+    """Say why executors are gone; what they had stored is gone with them."""
     for row, one in gone:
+        row.update(used=0, disk=0, blocks=0)
         reason = gateway.call(one, "removeReason")
         if gateway.call(reason, "isDefined"):
             row["removed"] = reason_word(str(gateway.call(reason, "get")))

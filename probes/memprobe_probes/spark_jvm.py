@@ -13,6 +13,7 @@ from .spark_workers import parent, rss, started
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from .jvm_wire import Gateway, Handle
@@ -74,7 +75,7 @@ class Beans:
             "threads": next(numbers), "classes": next(numbers),
             "gc_ms": sum(max(next(numbers), 0) for _ in times),
             "collections": sum(max(next(numbers), 0) for _ in collected),
-            "buffers": dict(zip(self._buffer_names, numbers)),
+            "buffers": _by_kind(self._buffer_names, numbers),
             "heap_after_gc": self._after_collection(gateway),
             **self._sizes(gateway),
         }  # fmt: skip
@@ -194,6 +195,15 @@ def _started_at(pid: int) -> float | None:
         return boot + int(started(pid)) / os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, StopIteration):
         return None
+
+
+def _by_kind(names: list[str], values: Iterator[int]) -> dict[str, int]:
+    """Return ``direct`` and ``mapped`` → bytes: a JVM has two pools of mapped buffers."""
+    found: dict[str, int] = {}
+    for name, size in zip(names, values):
+        kind = name.partition(" ")[0]
+        found[kind] = found.get(kind, 0) + max(size, 0)
+    return found
 
 
 def _kept(gateway: Gateway, found: Handle) -> list[Handle]:
