@@ -67,7 +67,7 @@ def test_disk_counts_and_is_told_apart() -> None:
     [
         {"holders": "df"}, {"holders": "df~"}, {"holders": "frames[0]"}, {"holders": "?"},
         {"views": ["orders"]}, {"table": "orders"}, {"ours": False}, {"known": False},
-        {"megabytes": 9}, {"memory": None}, {"holders": "?~"},
+        {"megabytes": 9}, {"memory": None}, {"holders": "?~"}, {"holders": "d^"},
     ],
 )  # fmt: skip
 def test_what_anything_reaches_or_may_reach_is_no_orphan(fields: dict[str, Any]) -> None:
@@ -202,6 +202,15 @@ def test_copies_that_are_small_or_not_ours_or_read_by_a_view_are_none(
     assert codes(rerun("", "", "df", **fields)) == []
 
 
+def test_a_copy_that_is_read_again_is_none_and_the_newest_alone_is_an_orphan() -> None:
+    again = {"reads": 2, "read_cell": 5, "read_t": 5 * SECOND}
+    copies = [cache(n, held, shape="s", cell=n) for n, held in ((1, ""), (3, "df"))]
+    gone = spark(*copies, cell=4)
+    read = [cache(1, shape="s", cell=1, **again), copies[1]]
+    assert codes(sparking(gone, spark(*read), cells=[*RERUN, *idle(3)])) == []
+    assert codes(rerun("a", "")) == [("MP401", "leaking")]
+
+
 def test_other_cells_and_other_forms_are_no_rerun() -> None:
     cells = [Cell("df", used="spark", source=source) for source in "abc"]
     copies = [cache(1, shape="s", cell=1), cache(2, "df", shape="s", cell=2)]
@@ -260,6 +269,12 @@ def test_a_step_that_is_read_or_needed_is_not_left(
     caches[0] = cache(1, **{"holders": "df^", "above": [2], "reads": 1, "read_cell": 1, **first})
     found = [one for one in findings(chain(*caches)) if one.code == "MP403"]
     assert sum(one.exclusive_bytes for one in found) == expected * MB
+
+
+def test_an_output_of_an_earlier_cell_does_not_keep_a_step() -> None:
+    caches = [cache(1, "Out[1] df^", above=[2]), cache(2, "df", reads=1, read_cell=2)]
+    found = one_of(chain(*caches, more=2))
+    assert (found.code, found.fix) == ("MP403", "Out[1].unpersist()")
 
 
 def test_a_chain_whose_end_is_an_orphan_is_one_of_orphans() -> None:
@@ -488,6 +503,8 @@ def test_partitions_that_were_dropped_while_memory_is_full() -> None:
     assert "3 of 4 partitions of `df`" in found.why
     assert [one.expr for one in found.holders] == ["executor 0"]
     assert codes(pressed([executor("0", 60)], now, before=before)) == []
+    before[0].app = "an application before"
+    assert codes(pressed([executor("0", 95)], now, before=before)) == []
 
 
 @pytest.mark.parametrize(
@@ -613,6 +630,14 @@ def test_the_same_workers_grow_in_every_round(rounds: list[float], fires: bool) 
     if fires:
         assert found[0].exclusive_bytes == 90 * MB
         assert [one.expr for one in found[0].holders] == ["process 5", "process 6"]
+
+
+def test_workers_that_give_back_in_between_only_breathe() -> None:
+    recording = working(*({5: size} for size in (86.0, 116.0, 146.0, 176.0)))
+    low = workers({5: 100.0})[0]
+    low.t = int(3.3 * SECOND)
+    recording.samples.insert(2, low)
+    assert codes(recording) == []
 
 
 def test_workers_that_are_replaced_do_not_leak() -> None:

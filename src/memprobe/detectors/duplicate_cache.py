@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from memprobe.analysis.evidence import Evidence, State
-from memprobe.analysis.spark_findings import as_rdd, cache_finding, made_in, unpersist_all
+from memprobe.analysis.spark_findings import cache_finding, made_in, unpersist_all
 from memprobe.analysis.spark_state import BEHIND, Cached, SparkState, spark_state
-from memprobe.findings import Finding, Growth, Holding, Status
+from memprobe.findings import Finding, Growth, Status
 
 
 class DuplicateCache:
@@ -78,18 +78,12 @@ class DuplicateCache:
             status = "advice"
         again = _runs(copies) > 1
         how = "was run again and cached again" if again else "cached frames of one form in a row"
-        outputs = [
-            Holding(root=reach.root, expr=reach.expr)
-            for one in left for reach in one.named()
-        ]  # fmt: skip
         return cache_finding(
             left, code=self.code, name=self.name, status=status,
             title=f"{made_in(newest)} left {_copies(left)} in Spark that nothing reads",
             why=f"{made_in(newest)} {how}: {len(copies)} caches of the same form are stored, and "
             f"no name or view leads to {_of_them(left)} any more",
-            fix=unpersist_all(left), holders=[*outputs, *(
-                as_rdd(one) for one in left if not one.named()
-            )],
+            fix=unpersist_all(left),
             growth=Growth(
                 bytes_per_round=sum(one.bytes for one in left) // len(left), rounds=len(copies)
             ),
@@ -104,7 +98,7 @@ class DuplicateCache:
             f"{'step is' if len(left) == 1 else 'steps are'} still stored",
             why=f"{kept} is stored in full, so the caches it was computed from are never read; "
             "no frame of their own is alive",
-            fix=unpersist_all(left), holders=[as_rdd(one) for one in left],
+            fix=unpersist_all(left),
         )  # fmt: skip
 
 
@@ -158,7 +152,7 @@ def _chains(state: SparkState, told: set[int]) -> Iterator[tuple[Cached, list[Ca
 
 def _read_instead(cached: Cached) -> Cached | None:
     """Return the cache above one that is stored in full and held; None if this one may be read."""
-    if cached.direct() or not cached.is_left() or not cached.cache.holders:
+    if not cached.is_left() or not cached.cache.holders:
         return None
     if all(state is State.LEFT for reach, state in cached.states if reach.how == BEHIND):
         return None
