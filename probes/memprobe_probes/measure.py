@@ -46,7 +46,7 @@ class Probe:
         self.shell = _shell() if config["context"] == "notebook" else None
         self.recorder = Recorder(config["spool"], config["cap"])  # first: it may raise
         self.counters = Counters()
-        self.governor = Governor(config["cpu_share"])
+        self.governor = Governor(config["cpu_share"], by_work=config["context"] == "script")
         self.interval = float(config["interval"])
         self.hooks: notebook.CellHooks | None = None
         self.crossed: set[float] = set()

@@ -84,6 +84,7 @@ class Counters:
 
 # What a routine snapshot is taken to cost before there was one, in ns.
 FIRST_COST = 10_000_000
+IDLE = 4  # so many seconds in which a script does not work count as one
 
 
 class Governor:
@@ -92,16 +93,21 @@ class Governor:
     Work of ``cost`` ns buys a rest of ``cost / share``: the next expensive piece is due only
     when that rest is over. ``cpu_ns`` is everything the probe has used, ``user_ns`` the part
     spent on the user's own thread.
+
+    ``by_work``: a rest is counted in what the process works, and a quarter of what it waits. On a
+    machine that is busy with others, a script gets on slowly: measured as often as on an idle
+    one, it would pay several times the share.
     """
 
-    def __init__(self, share: float, minimum_rest: float = 1.0) -> None:
+    def __init__(self, share: float, minimum_rest: float = 1.0, *, by_work: bool = False) -> None:
         self.share = max(share, 0.0001)
         self.minimum_rest_ns = int(minimum_rest * 1e9)
         self.cpu_ns = 0
         self.user_ns = 0
-        self._started = time.monotonic_ns()
+        self._by_work = by_work
+        self._began = time.monotonic_ns(), time.process_time_ns()
         # The first one waits as if one had been taken: a program of a few seconds has its last.
-        self._next = self._started + int(FIRST_COST / (self.share / 4))
+        self._next = int(FIRST_COST / (self.share / 4))
 
     def spent(self, cost: int, *, on_user_thread: bool) -> None:
         """Account ``cost`` ns of the probe's own work."""
@@ -116,19 +122,27 @@ class Governor:
         and it waits a hundredth of what has passed: a day needs hundreds of them, not a hundred
         thousand.
         """
-        now = time.monotonic_ns()
+        now = self._passed()
         share = self.share / 4 if routine else self.share
-        passed = (now - self._started) // 100 if routine else 0
+        passed = now // 100 if routine else 0
         self._next = now + max(self.minimum_rest_ns, int(cost / share), passed)
 
     def due(self) -> bool:
         """Whether an expensive piece may be done now."""
-        return time.monotonic_ns() >= self._next
+        return self._passed() >= self._next
 
     @property
     def next_due(self) -> int:
-        """Monotonic ns from which on ``due()`` is true."""
-        return self._next
+        """Monotonic ns before which ``due()`` is not true."""
+        return time.monotonic_ns() + max(0, self._next - self._passed())
+
+    def _passed(self) -> int:
+        """Return the ns since the start, as they count."""
+        wall = time.monotonic_ns() - self._began[0]
+        if not self._by_work:
+            return wall
+        worked = min(wall, time.process_time_ns() - self._began[1])
+        return worked + (wall - worked) // IDLE
 
     def report(self, written: int) -> dict[str, int]:
         """Return the ``cost`` field of a sample."""
