@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 _UTILS = "org.apache.spark.util.Utils"
 MOST_OBJECTS = 20_000  # references that are looked at; what is more makes ``known`` false
 _CLASSES_AT_ONCE = 200
-# What sys.getrefcount says of what only we look at: our name and its argument; of a method also
-# its place in the table of methods, in our list, and the name that the loop has for it.
-_OBJECT_AT_REST = 2
-_MEMBER_AT_REST = 4
 FRAME, SESSION, RDD = "Dataset", "SparkSession", "RDD"
 
 
@@ -146,18 +142,44 @@ def held(found: Found, java: str) -> bool:
     reference = table.get(f"{found.prefix}{java}") if table is not None else None
     if type(reference) is not weakref.ref:
         return True
+    counts = _references(reference)
+    if counts is None or _AT_REST is None:
+        return counts is not None
+    return counts[0] > _AT_REST[0] or counts[1] > _AT_REST[1]
+
+
+def _references(reference: Any) -> tuple[int, int] | None:
+    """Count who refers to a py4j object, its own methods left out, and to one of those at most.
+
+    None: it is gone.
+    """
     obj = reference()
     if obj is None:
-        return False
+        return None
     methods = (sizes.instance_dict(obj) or {}).get("_methods")
-    members = list(methods.values()) if type(methods) is dict else []
-    own = 0
-    for member in members:
-        fields = sizes.instance_dict(member) or {}
-        own += fields.get("container") is obj
-        if sys.getrefcount(member) > _MEMBER_AT_REST:
-            return True  # somebody kept a bound method
-    return sys.getrefcount(obj) - own > _OBJECT_AT_REST
+    own = most = 0
+    for member in list(methods.values()) if type(methods) is dict else ():
+        own += (sizes.instance_dict(member) or {}).get("container") is obj
+        most = max(most, sys.getrefcount(member))
+    return sys.getrefcount(obj) - own, most
+
+
+class _Sample:
+    """As py4j's objects are: it refers to itself by a method that was called."""
+
+    def __init__(self) -> None:
+        method = _SampleMethod()
+        method.container = self
+        self._methods = {"call": method}
+
+
+class _SampleMethod:
+    container: Any
+
+
+def _at_rest() -> tuple[int, int] | None:
+    """Return what ``_references`` says of an object that nobody but itself refers to."""
+    return _references(weakref.ref(_Sample()))
 
 
 def _table() -> dict[Any, Any] | None:
@@ -191,3 +213,6 @@ def _class_name(driver: Driver, one: str) -> str:
             return str(driver.gateway.call(cls, "getSimpleName"))
     except JvmError:
         return "?"
+
+
+_AT_REST = _at_rest()
