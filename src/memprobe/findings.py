@@ -314,6 +314,7 @@ class SparkExecutorRow(Struct, kw_only=True):
     heap_peak: int | None = None
     jvm_rss: int | None = None
     python_rss: int | None = None  # of its Python workers together
+    workers: int | None = None  # how many these are, the daemon that starts them included
     rss_by: Literal["proc", "peak"] | None = None  # read just then, or Spark's highest ever
     removed: str | None = None
 

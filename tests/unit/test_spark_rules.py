@@ -552,8 +552,12 @@ def test_skew_is_advice() -> None:
 WORK = [Cell("df"), *[Cell("x", used="df", source="same") for _ in range(4)]]
 
 
-def grown(levels: list[float], cells: list[Cell] | None = None, **fields: Any) -> Recording:
-    recording = sparking(spark(), cells=cells or WORK)
+def grown(
+    levels: list[float], cells: list[Cell] | None = None, kept: int = 30, **fields: Any
+) -> Recording:
+    """A reading of the JVM after each cell, and ``kept`` more objects that it keeps for Python."""
+    readings = [spark(cell=n, jvm_objects=100 + kept * n) for n in range(1, len(levels) + 1)]
+    recording = sparking(*readings, cells=cells or WORK)
     recording.jvm = heap(*levels, **fields)
     return recording
 
@@ -574,6 +578,11 @@ def test_the_heap_grows_in_every_round(levels: list[float], fires: bool) -> None
         assert found[0].growth is not None
         assert found[0].growth.bytes_per_round == 12 * MB
         assert "jcmd 77 GC.class_histogram" in found[0].fix
+
+
+def test_a_heap_that_grows_alone_may_be_full_of_garbage() -> None:
+    assert codes(grown([50, 62, 74, 86, 98], kept=0)) == [("MP406", "advice")]
+    assert codes(grown([50, 62, 74, 86, 98], kept=9)) == [("MP406", "advice")]
 
 
 def test_rounds_without_a_collection_do_not_count() -> None:
@@ -657,6 +666,11 @@ def test_executors_on_other_hosts_are_known_by_their_peaks() -> None:
         )  # fmt: skip
 
     assert codes(told_by("proc")) == [("MP407", "suspect")]
+    one_more = told_by("proc")
+    for number, reading in enumerate(one_more.spark):
+        assert reading.executors is not None
+        reading.executors[0].workers = 3 + number
+    assert codes(one_more) == []
     assert codes(told_by("peak")) == [("MP407", "advice")]
 
 

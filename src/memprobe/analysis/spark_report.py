@@ -76,7 +76,7 @@ def _executor(one: SparkExecutor, peak: int | None) -> SparkExecutorRow:
         used_peak=peak, disk=one.disk, blocks=one.blocks, spilled=one.spilled,
         failed_tasks=one.failed_tasks, task_ms=one.task_ms, gc_ms=one.gc_ms,
         heap_peak=one.heap_peak, jvm_rss=one.jvm_rss, python_rss=one.python_rss,
-        rss_by=one.rss_by, removed=one.removed,
+        workers=one.workers, rss_by=one.rss_by, removed=one.removed,
     )  # fmt: skip
 
 

@@ -14,12 +14,14 @@ from memprobe.findings import (
     Holding,
     PathStep,
     Reclaim,
+    Status,
     fingerprint,
 )
 from memprobe.recording.schema import Jvm
 from memprobe.reporters.amounts import counted, size
 
 LEAST_STEP = 1 << 20  # bytes: below it collections and compiled code speak
+LEAST_KEPT = 10  # references per round that stand beside a growing heap
 LEAST_REFERENCES = 1000  # per round; a cell's own frames are some dozens
 EXPR = "spark.sparkContext._jvm"
 
@@ -31,7 +33,9 @@ class DriverJvmGrowth:
     Each of several equal runs of one cell (`growth-rounds`), or each equal part of a script in
     which jobs ran, left more in the JVM's heap than the one before, as read after collections:
     what the collector could not free. Or the number of objects that the JVM keeps for Python
-    (py4j references) rose by a thousand and more each time.
+    (py4j references) rose by a thousand and more each time. Where the heap grows and these
+    references do not, it is advice: a heap is also fuller while garbage waits in it that no
+    collection has come to yet.
 
     ## Why it matters
     The driver's JVM has a heap of its own, 1 GB where nothing was set, and when it is full the
@@ -84,13 +88,15 @@ class DriverJvmGrowth:
             f"{_words(spans)}: the heap after collections went from {size(levels[0][1])} to "
             f"{size(levels[-1][1])}, more each time"
         )
-        return self._finding(evidence, spans, reclaim, sum(steps) // len(steps), why)
+        counts = _counts(evidence, spans)
+        kept = len(grew(counts, LEAST_KEPT)) >= evidence.config.growth_rounds
+        if kept:
+            why += f", and the objects it keeps for Python from {counts[0]:,} to {counts[-1]:,}"
+        step = sum(steps) // len(steps)
+        return self._finding(evidence, spans, reclaim, step, why, "suspect" if kept else "advice")
 
     def _references(self, evidence: Evidence, spans: list[Span]) -> Finding | None:
-        told = [(one.t, one.jvm_objects) for one in evidence.recording.spark]
-        series = [(t, count) for t, count in told if count is not None]
-        values = [value_in(series, span) for span in [_before(spans[0]), *spans]]
-        known = [one for one in values if one is not None]
+        known = _counts(evidence, spans)
         steps = grew(known, LEAST_REFERENCES)
         if len(steps) < evidence.config.growth_rounds:
             return None
@@ -99,15 +105,16 @@ class DriverJvmGrowth:
             f"{_words(spans)}: the JVM keeps {known[-1]:,} objects for Python, "
             f"{sum(steps) // len(steps):,} more after each round"
         )
-        return self._finding(evidence, spans, reclaim, 0, why)
+        return self._finding(evidence, spans, reclaim, 0, why, "suspect")
 
     def _finding(
-        self, evidence: Evidence, spans: list[Span], reclaim: Reclaim, step: int, why: str
-    ) -> Finding:
+        self, evidence: Evidence, spans: list[Span], reclaim: Reclaim, step: int, why: str,
+        status: Status,
+    ) -> Finding:  # fmt: skip
         path = [PathStep(type="heap" if reclaim.bytes else "py4j references", edge=EXPR)]
         growth = Growth(bytes_per_round=step, rounds=len(spans)) if step else None
         return Finding(
-            code=self.code, name=self.name, status="suspect",
+            code=self.code, name=self.name, status=status,
             title="every round of the same work leaves more in the driver's JVM",
             context=evidence.recording.header.context,
             object=HeldObject(type="driver JVM"), holders=[Holding(root=DRIVER, expr=EXPR)],
@@ -115,6 +122,14 @@ class DriverJvmGrowth:
             path=path, why=why, fix=_fix(evidence),
             fingerprint=fingerprint(self.code, DRIVER, path[0].type, path, spans[-1].hash),
         )  # fmt: skip
+
+
+def _counts(evidence: Evidence, spans: list[Span]) -> list[int]:
+    """Return the references before the first round and after each, as far as they are known."""
+    told = [(one.t, one.jvm_objects) for one in evidence.recording.spark]
+    series = [(t, count) for t, count in told if count is not None]
+    values = [value_in(series, span) for span in [_before(spans[0]), *spans]]
+    return [one for one in values if one is not None]
 
 
 def _before(first: Span) -> Span:

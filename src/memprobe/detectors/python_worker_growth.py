@@ -88,12 +88,16 @@ class PythonWorkerGrowth:
 
     def _elsewhere(self, evidence: Evidence, spans: list[Span]) -> Finding | None:
         told: dict[str, list[tuple[int, int]]] = {}
+        numbers: dict[str, set[int | None]] = {}
         peaks = False
         for reading in evidence.recording.spark:
             for one in reading.executors or ():
-                if one.active and one.python_rss is not None:
+                if one.active and one.python_rss is not None and reading.t >= spans[0].begin:
                     told.setdefault(one.id, []).append((reading.t, one.python_rss))
+                    numbers.setdefault(one.id, set()).add(one.workers)
                     peaks = peaks or one.rss_by != "proc"
+        # One worker more takes its memory along: that is no growth of those there were.
+        told = {name: series for name, series in told.items() if len(numbers[name]) == 1}
         grown = {name: _steady(evidence, series, spans) for name, series in told.items()}
         names = [name for name, steps in grown.items() if steps]
         if not names:
