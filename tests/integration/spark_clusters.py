@@ -83,6 +83,7 @@ class Cluster:
     @contextlib.contextmanager
     def kernel(self, folder: Path, **environment: str) -> Iterator[Kernel]:
         """A kernel that can make sessions; its JVMs have ended when this has."""
+        folder.mkdir(exist_ok=True)
         with Kernel(folder, {**self.environment, **environment}) as kernel:
             process = psutil.Process(kernel.pid)
             try:
