@@ -11,7 +11,7 @@ from typing import Any
 
 from jupyter_client.manager import KernelManager
 
-PATIENCE = 60.0  # seconds until a test gives up on an event
+PATIENCE = 180.0  # seconds until a test gives up on an event, on a machine busy with others
 
 
 class Kernel:

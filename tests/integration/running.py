@@ -36,7 +36,7 @@ os.read = interrupted
 from memprobe.cli import main
 sys.exit(main())
 """
-TIMEOUT = 60
+TIMEOUT = 180  # seconds, on a machine busy with others
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ def test_the_derived_script_prints_what_the_notebook_prints(
 ) -> None:
     folder, _, _ = leaky
     done = subprocess.run(
-        [sys.executable, "etl.py"], cwd=folder / "kept", capture_output=True, text=True, timeout=60
+        [sys.executable, "etl.py"], cwd=folder / "kept", capture_output=True, text=True, timeout=180
     )
     assert done.returncode == 0
     assert done.stdout == "1\nend True\n"
@@ -234,7 +234,7 @@ def test_ctrl_c_ends_kernel_and_script_and_leaves_nothing(tmp_path: Path, where:
         f"if ('ipykernel' in sys.modules) == {where == 'notebook'}:\n"
         f"    with open({str(told)!r}, 'w') as file:\n"
         "        file.write(str(os.getpid()))\n"
-        "    time.sleep(120)"
+        "    time.sleep(600)"
     )
     notebook(tmp_path / "etl.ipynb", "x = 1", wait)
     with subprocess.Popen(
@@ -244,7 +244,7 @@ def test_ctrl_c_ends_kernel_and_script_and_leaves_nothing(tmp_path: Path, where:
         try:
             pid = int(told.read_text())  # waits until the cell writes
             process.send_signal(signal.SIGINT)
-            stdout, stderr = process.communicate(timeout=60)
+            stdout, stderr = process.communicate(timeout=180)
         finally:
             process.kill()
     assert (process.returncode, stdout) == (130, ""), stderr

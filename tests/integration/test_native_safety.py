@@ -39,7 +39,7 @@ def program(tmp_path: Path) -> Program:
         file = tmp_path / "program.py"
         file.write_text(BEGIN + textwrap.dedent(code) + "\nprint(json.dumps(told))\n")
         done = subprocess.run(
-            [*prefix, sys.executable, str(file)], capture_output=True, text=True, timeout=120,
+            [*prefix, sys.executable, str(file)], capture_output=True, text=True, timeout=300,
             env=bare_environment(**environment), cwd=tmp_path,
         )  # fmt: skip
         assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
@@ -153,7 +153,7 @@ def test_a_copy_that_is_stopped_is_ended_when_its_time_is_over(
         )
     )  # fmt: skip
     assert told["note"] == "the native walker failed: it took longer than it may"
-    assert told["seconds"] < 5
+    assert told["seconds"] < 20  # and not until it is killed, which nobody does
     assert told["left"] == []
 
 
@@ -246,17 +246,17 @@ def test_a_fork_of_the_program_leaves_the_copy_alone(program: Program, trouble: 
 )
 def test_a_copy_does_not_outlive_the_program(trouble: str, tmp_path: Path, end: str) -> None:
     file = tmp_path / "ends.py"
-    begin = BEGIN + at_work(trouble, 60, "told = {}").rpartition("\nkept.clear()")[0]
+    begin = BEGIN + at_work(trouble, 3600, "told = {}").rpartition("\nkept.clear()")[0]
     # Waiting until the copy's clock runs: it is set before what the program has open is closed.
     closed = "while len(os.listdir(f'/proc/{copy}/fd')) > 1: time.sleep(0.01)"
     file.write_text(f"{begin}\n{closed}\nprint(copy, flush=True)\n{end}\n")
-    began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, str(file)], stdout=subprocess.PIPE, timeout=30, env=bare_environment()
+        [sys.executable, str(file)], stdout=subprocess.PIPE, timeout=120, env=bare_environment()
     )
     copy = int(done.stdout)
+    ended = time.monotonic()
     while is_alive(copy):
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - ended < 120
         time.sleep(0.02)
 
 

@@ -27,7 +27,7 @@ from memprobe.errors import RecordingError
 from memprobe.recording.reader import Recording, read
 from memprobe.recording.schema import Snapshot
 
-DEADLINE = 30.0  # seconds for something that takes a moment
+DEADLINE = 120.0  # seconds for something that takes a moment, on a machine busy with others
 
 
 def until(met: Callable[[], object], what: str) -> None:

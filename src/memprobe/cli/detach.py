@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-LEAVE = 10.0  # seconds
+LEAVE = 30.0  # seconds: the last snapshot alone may take 25
 
 
 @click.command("detach")

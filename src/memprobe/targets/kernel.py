@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 SLICE = 0.1  # seconds between two looks at whether somebody pressed Ctrl-C
 RENEWALS = 4  # per lease: three may get lost
 RESTART = 2.0  # seconds in which a restarted kernel shows up
-LEAVE = 10.0  # seconds the probe is given to leave
+LEAVE = 30.0  # seconds the probe is given to leave: its last snapshot alone may take 25
 WITHDRAW = 1.0  # seconds it is given where nobody has followed it yet
 OLD_PYTHON = re.compile(r"[012]\.|3\.[0-9](\.|$)")
 DOCS = "verbs/attach.md"
