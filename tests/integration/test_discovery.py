@@ -523,7 +523,7 @@ def test_a_server_that_does_not_answer_costs_its_timeout_only(runtime: Path) -> 
         server = jupyter_files.Server(url=url, token="t", root="/", pid=1)
         start = time.monotonic()
         assert jupyter_files.sessions(server, timeout=0.2) == []
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < PATIENCE
 
 
 @pytest.mark.parametrize("url", ["nonsense", "http://127.0.0.1:1/", "http://[::", "http://h:x/"])
