@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from .jvm_wire import Gateway
     from .spark_session import Driver
 
-MOST = 300
+MOST = 200
+MOST_GONE = 20  # the last ones
 
 _FIELDS = {
     "hostPort": "host", "isActive": "active", "totalCores": "cores", "maxMemory": "max",
@@ -67,7 +68,7 @@ class Executors:
         self._processes.measure(alive, pid)
         self._spilled.add(rows, driver, store)
         self._gone.update((row["id"], row) for row in rows if not row["active"])
-        return [*alive, *self._gone.values()]
+        return [*alive, *list(self._gone.values())[-MOST_GONE:]]
 
     def unmeasured(self) -> Iterator[tuple[str, str]]:
         """Yield what the last reading left out, and why."""

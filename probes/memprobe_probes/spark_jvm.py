@@ -9,7 +9,7 @@ import os
 
 from .jvm_lists import asked, of_list
 from .jvm_wire import JvmError
-from .spark_workers import parent, rss, started
+from .spark_workers import command, parent, rss, started
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def pid_on_this_host(gateway: Gateway) -> int | None:
 
 def _is_here(pid: int, begun: float) -> bool:
     """Whether the process of that number is the JVM: kin to this one, or of the same age."""
-    if not started(pid):
+    if b"java" not in command(pid)[0].rpartition(b"/")[2]:
         return False
     if os.getpid() in (pid, parent(pid)) or os.getppid() == pid:
         return True

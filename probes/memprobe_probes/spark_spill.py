@@ -47,15 +47,16 @@ class Spilled:
             self.complete = self._next == 0
         stop = min(self._next + AT_ONCE, end)
         looked_at = [*sorted(self._unended)[:AT_ONCE], *range(self._next, stop)]
+        stages = _stages(driver.gateway, store, looked_at)
+        # All answers first: a JVM that goes in between must not have a stage counted twice.
+        sizes = [stage.by_executor(driver.gateway, store) for stage in stages]
         running: dict[str, int] = {}
-        for stage in _stages(driver.gateway, store, looked_at):
-            if stage.ended:
-                self._unended.discard(stage.number)
-            else:
-                self._unended.add(stage.number)
+        for stage, pairs in zip(stages, sizes):
             spilled = self._bytes if stage.ended else running
-            for executor, size in stage.by_executor(driver.gateway, store):
+            for executor, size in pairs:
                 spilled[executor] = spilled.get(executor, 0) + size
+        self._unended -= set(looked_at)  # one that Spark has forgotten is not asked for again
+        self._unended |= {stage.number for stage in stages if not stage.ended}
         self._next = stop
         return running, stop == end
 

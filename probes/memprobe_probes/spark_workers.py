@@ -65,7 +65,7 @@ class ExecutorProcesses:
 def executors(app: bytes) -> Iterator[tuple[str, int]]:
     """Yield (executor, pid) of the executors of an application on this host."""
     for pid in _pids():
-        words = _command(pid)
+        words = command(pid)
         if _after(words, b"--app-id") == app and b"java" in words[0].rpartition(b"/")[2]:
             name = _after(words, b"--executor-id")
             if name is not None:
@@ -77,9 +77,7 @@ def worker_sizes(jvm: int) -> dict[int, int] | None:
     below = children(jvm)
     if below is None:
         return None
-    tops = [
-        pid for pid in below if any(mark in word for word in _command(pid) for mark in _WORKERS)
-    ]
+    tops = [pid for pid in below if any(mark in word for word in command(pid) for mark in _WORKERS)]
     pids = [*tops, *(pid for top in tops for pid in children(top) or ())]
     sizes = {pid: rss(pid) for pid in pids}
     return {pid: size for pid, size in sizes.items() if size is not None}
@@ -119,15 +117,16 @@ def parent(pid: int) -> int | None:
     return int(words[1]) if len(words) > 1 else None
 
 
+def command(pid: int) -> list[bytes]:
+    """Return the words of a process's command; an empty one where it is gone."""
+    return (_read(f"/proc/{pid}/cmdline", _LONGEST_COMMAND) or b"").split(b"\0")
+
+
 def _pids() -> list[int]:
     try:
         return [int(name) for name in os.listdir("/proc") if name.isdigit()]
     except OSError:
         return []
-
-
-def _command(pid: int) -> list[bytes]:
-    return (_read(f"/proc/{pid}/cmdline", _LONGEST_COMMAND) or b"").split(b"\0")
 
 
 def _after(words: list[bytes], option: bytes) -> bytes | None:
