@@ -649,6 +649,20 @@ def test_workers_that_give_back_in_between_only_breathe() -> None:
     assert codes(recording) == []
 
 
+@pytest.mark.parametrize(("count", "fires"), [(2, True), (3, False)])
+def test_the_reading_at_the_end_tells_what_the_last_round_added(count: int, fires: bool) -> None:
+    recording = working(*({5: size / 2, 6: size / 2} for size in (86, 116, 146, 146)))
+    both = executor("driver", 0, python_rss=176 * MB, rss_by="proc", workers=count)
+    recording.spark.append(spark(at=5.95, cell=5, reason="exit", executors=[both]))
+
+    assert codes(recording) == ([("MP407", "suspect")] if fires else [])
+
+
+def test_the_process_that_forks_workers_is_not_named() -> None:
+    recording = working(*({4: 49.0, 5: size} for size in (86.0, 116.0, 146.0, 176.0)))
+    assert [one.expr for one in one_of(recording).holders] == ["process 5"]
+
+
 def test_workers_that_are_replaced_do_not_leak() -> None:
     assert codes(working({1: 86}, {2: 116}, {3: 146}, {4: 176})) == []
 

@@ -17,11 +17,12 @@ from memprobe.findings import (
     Status,
     fingerprint,
 )
-from memprobe.recording.schema import Sample
+from memprobe.recording.schema import Sample, Spark
 from memprobe.reporters.amounts import size
 
 WORKER = "python-worker"
 FALLS = 0.05  # of what it had: a worker that gives so much back does not only grow
+LEAST_STEP = 1 << 20  # bytes: below it an allocator speaks
 PARTS = 4  # each round adds at least this part of ``min-bytes``
 REUSE = '.config("spark.python.worker.reuse", "false")'
 
@@ -79,11 +80,16 @@ class PythonWorkerGrowth:
 
     def _on_this_host(self, evidence: Evidence, spans: list[Span]) -> Finding | None:
         pids = _lasting(evidence.recording.samples, spans)
-        series = _together(evidence.recording.samples, pids)
+        # What the last round added shows in the reading behind it: no sample comes so soon.
+        series = sorted(
+            _together(evidence.recording.samples, pids)
+            + _read_together(evidence.recording.spark, len(pids))
+        )
         steps = _steady(evidence, series, spans)
         if not steps:
             return None
-        held = [Holding(root=EXECUTOR, expr=f"process {pid}") for pid in sorted(pids)]
+        grown = _grown(evidence.recording.samples, pids, spans) or pids  # not the one that forks
+        held = [Holding(root=EXECUTOR, expr=f"process {pid}") for pid in sorted(grown)]
         return self._finding(evidence, spans, steps, held, "suspect", series[-1][1])
 
     def _elsewhere(self, evidence: Evidence, spans: list[Span]) -> Finding | None:
@@ -137,7 +143,7 @@ def _steady(evidence: Evidence, series: Series, spans: list[Span]) -> list[int]:
     if len(known) < len(values) or _fell(series, spans[0].begin):
         return []
     least = evidence.config.min_bytes
-    steps = grew(known, max(1 << 20, least // PARTS))
+    steps = grew(known, max(LEAST_STEP, least // PARTS))
     whole = len(steps) == len(values) - 1 and sum(steps) >= least
     return steps if whole else []
 
@@ -164,6 +170,16 @@ def _lasting(samples: Sequence[Sample], spans: list[Span]) -> set[int]:
     return found or set()
 
 
+def _grown(samples: Sequence[Sample], pids: set[int], spans: list[Span]) -> set[int]:
+    """Return those of ``pids`` that are larger than they were behind the first round."""
+    series = {pid: _together(samples, {pid}) for pid in pids}
+    first = {pid: value_in(one, spans[0]) for pid, one in series.items()}
+    return {
+        pid for pid, before in first.items()
+        if before is not None and series[pid][-1][1] >= before + LEAST_STEP
+    }  # fmt: skip
+
+
 def _together(samples: Sequence[Sample], pids: set[int]) -> list[tuple[int, int]]:
     """Return the resident memory of all ``pids`` over time, where all of them were seen."""
     series = []
@@ -171,4 +187,15 @@ def _together(samples: Sequence[Sample], pids: set[int]) -> list[tuple[int, int]
         seen = {child.pid: child.rss for child in sample.children or () if child.rss is not None}
         if pids and pids <= seen.keys():
             series.append((sample.t, sum(seen[pid] for pid in pids)))
-    return sorted(series)
+    return series
+
+
+def _read_together(readings: Sequence[Spark], count: int) -> list[tuple[int, int]]:
+    """Return the resident memory of all workers as Spark's readings have it, ``count`` of them."""
+    series = []
+    for reading in readings:
+        known = [one for one in reading.executors or () if one.active and one.python_rss]
+        whole = all(one.rss_by == "proc" and one.workers is not None for one in known)
+        if count and whole and sum(one.workers or 0 for one in known) == count:
+            series.append((reading.t, sum(one.python_rss or 0 for one in known)))
+    return series
