@@ -203,8 +203,8 @@ def server(main: str, *arguments: str, folder: Path, name: str) -> Iterator[Serv
     ]  # fmt: skip
     with log.open("wb") as output:
         child = subprocess.Popen(
-            line, env=environment(own), cwd=own, stdin=subprocess.DEVNULL, stdout=output,
-            stderr=subprocess.STDOUT,
+            line, env={**environment(own), "SPARK_SCALA_VERSION": _scala()}, cwd=own,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
     process = psutil.Process(child.pid)
     try:
@@ -256,6 +256,12 @@ def driver_jvm(kernel: Kernel) -> psutil.Process:
     """Return the JVM of a kernel's session, as its own gateway knows it."""
     (found,) = [p for p in java_below(kernel.pid) if p.ppid() == kernel.pid]
     return found
+
+
+def _scala() -> str:
+    """Return the version of Scala that Spark was built with; its scripts set that for it."""
+    (core,) = (INSTALLED / "jars").glob("spark-core_*.jar")
+    return core.name.split("_")[1].split("-")[0]
 
 
 def _home(folder: Path) -> Path:
