@@ -106,23 +106,29 @@ def test_class_histogram() -> None:
 
 
 def test_processes_that_threads_started_are_children() -> None:
-    started: list[subprocess.Popen[bytes]] = []
-    line = [sys.executable, "-c", "input()"]
-    thread = threading.Thread(
-        target=lambda: started.append(subprocess.Popen(line, stdin=subprocess.PIPE))
-    )
+    if spark_workers.children(os.getpid()) is None:
+        pytest.skip("this Linux does not tell the children of a thread")
+    began: list[subprocess.Popen[bytes]] = []
+    there, seen = threading.Event(), threading.Event()
+
+    def start() -> None:
+        line = [sys.executable, "-c", "input()"]
+        began.append(subprocess.Popen(line, stdin=subprocess.PIPE))
+        there.set()
+        seen.wait(60)  # the children of a thread that ended are another's
+
+    thread = threading.Thread(target=start)
     thread.start()
-    thread.join()
-    (child,) = started
+    assert there.wait(60)
+    (child,) = began
     try:
-        below = spark_workers.children(os.getpid())
-        if below is None:
-            pytest.skip("this Linux does not tell the children of a thread")
-        assert child.pid in below
+        assert child.pid in (spark_workers.children(os.getpid()) or [])
         assert spark_workers.parent(child.pid) == os.getpid()
         assert spark_workers.rss(child.pid)
     finally:
+        seen.set()
         child.communicate(b"\n")
+        thread.join()
     assert spark_workers.started(child.pid) == ""
 
 
