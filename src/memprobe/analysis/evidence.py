@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from memprobe.analysis.contrast_evidence import ContrastEvidence
 from memprobe.analysis.liveness import CellRun, Liveness, NameLife
@@ -13,6 +14,9 @@ from memprobe.config import Config
 from memprobe.findings import HeldObject
 from memprobe.recording.reader import Recording
 from memprobe.recording.schema import Group, Holder, Snapshot
+
+if TYPE_CHECKING:
+    from memprobe.analysis.spark_state import SparkState
 
 NAMESPACE = "notebook-namespace"
 OUTPUT = "ipython-output"
@@ -65,6 +69,13 @@ class Evidence:
     def perhaps(self) -> list[Bundle]:
         """Bundles that would come back too if what the last cell made were let go."""
         return self._bundles(frozenset({State.STALE, State.LEFT, State.FRESH}))
+
+    @cached_property
+    def spark(self) -> SparkState | None:
+        """What is stored in Spark; None where no application was read, or it is long gone."""
+        from memprobe.analysis.spark_state import spark_state  # which judges by this evidence
+
+        return spark_state(self)
 
     @cached_property
     def holders(self) -> dict[int, Holder]:

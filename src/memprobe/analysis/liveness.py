@@ -69,6 +69,7 @@ class Liveness:
         self.now = now
         self.runs = _runs(markers)
         self._by_cell = {run.cell: run for run in self.runs if run.cell is not None}
+        self._lives: dict[str, NameLife] = {}
 
     def run_of(self, cell: int | None) -> CellRun | None:
         """Return the execution with that count."""
@@ -76,6 +77,12 @@ class Liveness:
 
     def life(self, name: str) -> NameLife:
         """Return what is known of ``name``."""
+        known = self._lives.get(name)
+        if known is None:
+            known = self._lives[name] = self._life(name)
+        return known
+
+    def _life(self, name: str) -> NameLife:
         created = next((run for run in reversed(self.runs) if name in run.bound), None)
         last = next((run for run in reversed(self.runs) if run.touches(name)), None)
         since = len(self.runs) if last is None else len(self.runs) - 1 - last.order

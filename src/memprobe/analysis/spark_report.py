@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from memprobe.analysis.evidence import Evidence
 from memprobe.analysis.spark_findings import created, last_used
-from memprobe.analysis.spark_state import Cached, SparkState, spark_state
+from memprobe.analysis.spark_state import Cached, SparkState
 from memprobe.findings import (
     Created,
     SparkBroadcastRow,
@@ -22,7 +22,7 @@ from memprobe.recording.schema import Jvm, Spark, SparkBroadcast, SparkExecutor,
 def spark_report(evidence: Evidence) -> SparkReport | None:
     """Return what was read of the last Spark application; None where none was met."""
     readings = [one for one in evidence.recording.spark if one.app or one.mode == "connect"]
-    state = spark_state(evidence)
+    state = evidence.spark
     last = state.last if state is not None else (readings[-1] if readings else None)
     jvm = _jvm(evidence.recording.jvm)
     if last is None:

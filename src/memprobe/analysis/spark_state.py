@@ -47,6 +47,11 @@ class SparkState:
         """The caches of the last reading by their ids."""
         return {one.cache.id: one for one in self.caches}
 
+    @cached_property
+    def history(self) -> list[dict[int, SparkCache]]:
+        """The caches of each reading by their ids."""
+        return [{cache.id: cache for cache in one.caches or ()} for one in self.readings]
+
     @property
     def broadcasts(self) -> list[SparkBroadcast]:
         """The broadcasts of the last reading."""
@@ -179,8 +184,8 @@ class Cached:
     def _first_without_holders(self) -> Spark | None:
         """Return the first of the latest readings in which no name held it any more."""
         first = None
-        for reading in reversed(self.state.readings):
-            then = next((c for c in reading.caches or () if c.id == self.cache.id), None)
+        for reading, caches in zip(reversed(self.state.readings), reversed(self.state.history)):
+            then = caches.get(self.cache.id)
             if then is None or any(_is_name(reach) for reach in then.holders):
                 break
             first = reading
@@ -197,8 +202,8 @@ class Cached:
 
     def filled_in(self) -> int | None:
         """Return the cell that filled it; the one that made it where nobody looked before."""
-        for number, reading in enumerate(self.state.readings):
-            then = next((c for c in reading.caches or () if c.id == self.cache.id), None)
+        for number, (reading, caches) in enumerate(zip(self.state.readings, self.state.history)):
+            then = caches.get(self.cache.id)
             if then is not None and then.cached:
                 return reading.cell if number and reading.cell is not None else self.cache.cell
         return self.cache.cell

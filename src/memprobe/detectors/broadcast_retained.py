@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from memprobe.analysis.evidence import Evidence, State
 from memprobe.analysis.growth import base
 from memprobe.analysis.spark_findings import DRIVER, EXECUTOR, name_last_used, on_executors
-from memprobe.analysis.spark_state import LET_GO, SparkState, is_typable, spark_state
+from memprobe.analysis.spark_state import LET_GO, SparkState, is_typable
 from memprobe.findings import (
     Created,
     Finding,
@@ -65,7 +65,7 @@ class BroadcastRetained:
 
     def detect(self, evidence: Evidence) -> Iterator[Finding]:
         """Yield a finding per broadcast that is stored and no longer used."""
-        state = spark_state(evidence)
+        state = evidence.spark
         if state is None:
             return
         for broadcast in state.broadcasts:

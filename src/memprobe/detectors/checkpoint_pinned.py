@@ -14,7 +14,7 @@ from memprobe.analysis.spark_findings import (
     unpersist,
 )
 from memprobe.analysis.spark_findings import drop_view as drop
-from memprobe.analysis.spark_state import Cached, SparkState, spark_state
+from memprobe.analysis.spark_state import Cached, SparkState
 from memprobe.findings import Finding, Holding, Status
 from memprobe.reporters.amounts import counted
 
@@ -59,7 +59,7 @@ class CheckpointPinned:
 
     def detect(self, evidence: Evidence) -> Iterator[Finding]:
         """Yield a finding per cell that left checkpoints, then one per cache behind a view."""
-        state = spark_state(evidence)
+        state = evidence.spark
         if state is None:
             return
         least = evidence.config.min_bytes

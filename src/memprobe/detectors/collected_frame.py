@@ -10,7 +10,6 @@ from memprobe.analysis.evidence import NAMESPACE, Evidence
 from memprobe.analysis.left_names import bundles_of
 from memprobe.analysis.retention import Bundle
 from memprobe.analysis.spark_findings import cache_finding, unpersist
-from memprobe.analysis.spark_state import spark_state
 from memprobe.detectors.collected_spark import Collected, collected
 from memprobe.detectors.letting_go import deletions, display_deletions
 from memprobe.findings import Finding
@@ -72,7 +71,7 @@ class CollectedFrame:
 
     def _of_spark(self, evidence: Evidence, snapshot: Snapshot) -> Iterator[Finding]:
         """Yield a finding per cached Spark frame, or its rows on the driver, left behind."""
-        state = spark_state(evidence)
+        state = evidence.spark
         told: set[str] = set()
         for pair in collected(state, snapshot) if state is not None else ():
             ids = {one.id for one in snapshot.holders if one.object == pair.copy.object}

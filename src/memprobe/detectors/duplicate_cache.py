@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from memprobe.analysis.evidence import Evidence, State
 from memprobe.analysis.spark_findings import cache_finding, made_in, unpersist_all
-from memprobe.analysis.spark_state import BEHIND, Cached, SparkState, spark_state
+from memprobe.analysis.spark_state import BEHIND, Cached, SparkState
 from memprobe.findings import Finding, Growth, Status
 
 
@@ -58,7 +58,7 @@ class DuplicateCache:
 
     def detect(self, evidence: Evidence) -> Iterator[Finding]:
         """Yield a finding per cell or line that left copies, then one per chain of caches."""
-        state = spark_state(evidence)
+        state = evidence.spark
         if state is None:
             return
         told: set[int] = set()

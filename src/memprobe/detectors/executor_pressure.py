@@ -7,7 +7,7 @@ from statistics import median
 
 from memprobe.analysis.evidence import Evidence
 from memprobe.analysis.spark_findings import EXECUTOR, on_executors
-from memprobe.analysis.spark_state import Cached, SparkState, spark_state
+from memprobe.analysis.spark_state import Cached, SparkState
 from memprobe.findings import Finding, HeldObject, Holding, PathStep, Status, fingerprint
 from memprobe.recording.schema import SparkCache, SparkExecutor
 from memprobe.reporters.amounts import counted, percent, size
@@ -59,7 +59,7 @@ class ExecutorPressure:
 
     def detect(self, evidence: Evidence) -> Iterator[Finding]:
         """Yield one finding about all executors under pressure."""
-        state = spark_state(evidence)
+        state = evidence.spark
         if state is None or not state.last.executors:
             return
         active = [one for one in state.last.executors if one.active and one.max]

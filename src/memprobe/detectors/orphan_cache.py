@@ -13,7 +13,7 @@ from memprobe.analysis.spark_findings import (
     made_in,
     unpersist_all,
 )
-from memprobe.analysis.spark_state import Cached, SparkState, spark_state
+from memprobe.analysis.spark_state import Cached, SparkState
 from memprobe.findings import Finding, Holding, Status
 
 
@@ -62,7 +62,7 @@ class OrphanCache:
 
     def detect(self, evidence: Evidence) -> Iterator[Finding]:
         """Yield a finding per place whose caches nothing reaches."""
-        state = spark_state(evidence)
+        state = evidence.spark
         if state is None:
             return
         for orphans in _by_place(state):

@@ -12,7 +12,7 @@ from memprobe.analysis.spark_findings import (
     name_last_used,
     unpersist,
 )
-from memprobe.analysis.spark_state import Cached, SparkState, spark_state
+from memprobe.analysis.spark_state import Cached, SparkState
 from memprobe.findings import Finding
 from memprobe.reporters.amounts import counted
 
@@ -59,7 +59,7 @@ class UnreadCache:
 
     def detect(self, evidence: Evidence) -> Iterator[Finding]:
         """Yield a finding per cache that has a name and no reader."""
-        state = spark_state(evidence)
+        state = evidence.spark
         if state is None:
             return
         for cached in state.caches:
