@@ -532,10 +532,24 @@ def test_an_executor_that_was_lost() -> None:
     now = [executor("0", 95), gone]
     assert codes(pressed(now, cached, before=before)) == [("MP405", "suspect")]
     assert codes(pressed([executor("0", 50), gone], cached, before=before)) == []
-    killed = executor("1", 0, active=False, removed="Command exited with code 137")
-    assert codes(pressed([executor("0", 50), killed], cached, before=before)) == [
-        ("MP405", "suspect")
-    ]
+
+
+@pytest.mark.parametrize(
+    ("removed", "fires"),
+    [
+        ("Command exited with code 137", True), ("exit code: 137, killed", True),
+        ("Container killed by YARN for exceeding memory limits", True),
+        ("OOMKilled", True), ("java.lang.OutOfMemoryError", True), ("exit status 52", True),
+        ("Executor at 10.0.0.137:7078 was idle", False), ("code 1370", False), (None, False),
+        ("Remote RPC client disassociated", False), ("no room", False),
+    ],
+)  # fmt: skip
+def test_an_executor_that_was_killed_for_memory(removed: str | None, fires: bool) -> None:
+    cached = cache(1, "df", reads=1, read_cell=1, executors={"1": [MB, 0]})
+    before = [spark(cached, cell=1, executors=[executor("0", 50), executor("1", 50)])]
+    killed = executor("1", 0, active=False, removed=removed)
+    found = codes(pressed([executor("0", 50), killed], cached, before=before))
+    assert found == ([("MP405", "suspect")] if fires else [])
 
 
 def test_skew_is_advice() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from statistics import median
 
@@ -15,7 +16,11 @@ from memprobe.reporters.amounts import counted, percent, size
 FULL = 0.90  # of an executor's storage memory
 SKEWED_FULL = 0.85
 SKEWED = 3.0  # times the median of the others
-OUT_OF_MEMORY = ("137", "oom", "outofmemory", "out of memory", "memory limit", "exceeding memory")
+# The kernel and container managers kill with signal 9, which is status 137; Spark's own is 52.
+OUT_OF_MEMORY = re.compile(
+    r"\b(?:code|status)\W{0,3}(?:137|52)\b|out ?of ?memory|\boom|memory limit|exceeding memory",
+    re.IGNORECASE,
+)
 
 
 class ExecutorPressure:
@@ -113,8 +118,7 @@ def _lost(state: SparkState) -> list[SparkExecutor]:
 
 
 def _for_memory(executor: SparkExecutor) -> bool:
-    reason = (executor.removed or "").lower()
-    return any(word in reason for word in OUT_OF_MEMORY)
+    return OUT_OF_MEMORY.search(executor.removed or "") is not None
 
 
 def _missing(state: SparkState, active: list[SparkExecutor]) -> list[Cached]:
