@@ -32,6 +32,7 @@ class Blocks:
 
     def __init__(self, rows: list[tuple[str, str, int, int]]) -> None:
         self.rows = rows
+        self.t = time.monotonic_ns()  # when they were listed
 
     def by_kind(self) -> list[dict[str, Any]]:
         """Return one row per kind of block, the largest first; sizes are bytes."""

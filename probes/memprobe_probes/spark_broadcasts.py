@@ -67,11 +67,12 @@ class Broadcasts:
     ) -> list[dict[str, Any]]:  # fmt: skip
         """Return one row each, the largest first; sizes are None where ``blocks`` is.
 
+        Blocks of an earlier reading count as none: a new broadcast is not among them.
         ``cell`` is the one that has just run. Raises JvmGone.
         """
         rows = _merged(_with_id(gateway, list(handles)[:MOST]))
         self._remember(rows, t, cell)
-        stored = None if blocks is None else blocks.of("broadcast")
+        stored = None if blocks is None or blocks.t < t else blocks.of("broadcast")
         for number in self._seen:
             if number not in rows and (stored is None or number in stored):
                 rows[number] = {"id": number, "file": None, "value": False, "holders": []}

@@ -210,6 +210,14 @@ def test_broadcast_whose_name_is_gone_stays_while_it_is_stored() -> None:
     assert read(known, Jvm(), Frames(), Names(), blocks(one=STORED)) == []
 
 
+def test_blocks_of_an_earlier_reading_say_nothing_of_a_broadcast() -> None:
+    earlier = blocks(one=STORED)
+    earlier.t = 4
+    known = spark_broadcasts.Broadcasts(False)
+    (row,) = read(known, Jvm(o1=(3, True)), Frames("o1"), Names(), earlier)
+    assert (row["memory"], row["disk"], row["executors"]) == (None, None, {})
+
+
 def test_broadcast_that_spark_made_is_no_row() -> None:
     known = spark_broadcasts.Broadcasts(False)
     assert read(known, Jvm(), Frames(), Names(), blocks(one=STORED)) == []
