@@ -48,7 +48,7 @@ def running(path: Path, *target: str, options: tuple[str, ...]) -> Iterator[subp
         stderr=subprocess.PIPE,
         text=True,
         cwd=PROGRAMS,
-        env=bare_environment(),
+        env=bare_environment(MEMPROBE_CPU_SHARE="5%"),
     ) as host:
         try:
             assert host.stdout is not None
