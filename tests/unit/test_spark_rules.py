@@ -338,6 +338,30 @@ def test_a_cache_that_was_read_once_and_then_no_more() -> None:
     assert found.last_used.cell == 2
 
 
+@pytest.mark.parametrize(
+    ("cells", "fields", "fires"),
+    [
+        (9, {}, False), (10, {}, True), (12, {"reads": 1, "read_cell": 4}, False),
+        (14, {"reads": 1, "read_cell": 4}, True), (12, {"ours": False}, False),
+        (12, {"reads": None}, False), (12, {"holders": "?"}, False),
+    ],
+)  # fmt: skip
+def test_a_cached_table_is_forgotten_after_twice_as_many_cells(
+    cells: int, fields: dict[str, Any], fires: bool
+) -> None:
+    found = findings(unread(cells, **{"holders": "", "table": "orders", **fields}))
+    assert [(one.code, one.status) for one in found] == ([("MP402", "advice")] if fires else [])
+    if fires:
+        assert found[0].fix == 'spark.catalog.uncacheTable("orders")'
+        assert [one.expr for one in found[0].holders] == ['spark.table("orders")']
+
+
+def test_a_cache_of_before_we_came_has_no_place() -> None:
+    found = one_of(orphaned(cache(8, cell=None, since=None)))
+    assert found.title == "Spark keeps cached data, and nothing leads to it"
+    assert found.created is None
+
+
 def test_a_run_that_ended_without_a_reader() -> None:
     used = [Cell("x", used="df"), Cell("y", used="df")]
     assert codes(unread(0, more=used)) == []

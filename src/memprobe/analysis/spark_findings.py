@@ -61,7 +61,8 @@ def on_executors(total: int) -> Reclaim:
 def holdings(cached: Cached) -> list[Holding]:
     """Return the references that lead to a cache; its RDD where only that is left."""
     held = [Holding(root=one.root, expr=one.expr) for one in cached.named()]
-    views = [Holding(root=DRIVER, expr=view_expr(cached, view)) for view in cached.cache.views]
+    read_by = [*cached.cache.views, *([cached.cache.table] if cached.cache.table else [])]
+    views = [Holding(root=DRIVER, expr=view_expr(cached, one)) for one in dict.fromkeys(read_by)]
     return held + views or [as_rdd(cached)]
 
 
@@ -127,10 +128,10 @@ def created(cached: Cached) -> Created | None:
 
 
 def made_in(cached: Cached) -> str:
-    """Return ``cell 7`` or ``etl.py:41`` for a sentence; ``before memprobe came`` where unknown."""
+    """Return ``cell 7`` or ``etl.py:41`` for a sentence, empty where it is not known."""
     place = created(cached)
     if place is None:
-        return "a place that is not known"
+        return ""
     return f"cell {place.cell}" if place.cell is not None else f"{place.file}:{place.line}"
 
 

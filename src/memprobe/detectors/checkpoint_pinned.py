@@ -73,6 +73,7 @@ class CheckpointPinned:
     def _left(self, evidence: Evidence, left: list[Cached]) -> Finding:
         first, one = left[0], len(left) == 1
         names = list(dict.fromkeys(base(reach.expr) for each in left for reach in each.named()))
+        made = f" by {made_in(first)}" if made_in(first) else ""
         blocks = "a local checkpoint is" if one else f"{len(left)} local checkpoints are"
         status: Status = "suspect" if evidence.is_notebook else "advice"
         why = (
@@ -83,7 +84,7 @@ class CheckpointPinned:
         )  # fmt: skip
         return cache_finding(
             left, code=self.code, name=self.name, status=status,
-            title=f"{blocks} stored that {made_in(first)} made and nothing reads",
+            title=f"{blocks} stored{made} that nothing reads",
             why=why, fix=[
                 *([f"del {', '.join(names)}"] if names else []),
                 *(line for each in left for line in unpersist(each)),

@@ -75,11 +75,12 @@ class OrphanCache:
         status: Status = "suspect" if shown or first.cache.reads is None else "leaking"
         if first.cache.kind == "rdd":
             status = "advice"
-        what = "data that" if one else f"{len(orphans)} times data that"
+        what = "cached data" if one else f"{len(orphans)} times cached data"
+        made = f" of {made_in(first)}" if made_in(first) else ""
         only = "only outputs of earlier cells lead" if shown else "nothing leads"
         return cache_finding(
             orphans, code=self.code, name=self.name, status=status,
-            title=f"Spark keeps {what} {made_in(first)} cached, and {only} to {_it(one)}",
+            title=f"Spark keeps {what}{made}, and {only} to {_it(one)}",
             why=f"no live frame would use {_this(one)}, no view or other cache that is in use "
             f"reads {_it(one)}{_freed(first)}",
             fix=unpersist_all(orphans),

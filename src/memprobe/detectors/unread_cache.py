@@ -16,6 +16,7 @@ from memprobe.analysis.spark_state import Cached, SparkState
 from memprobe.findings import Finding
 from memprobe.reporters.amounts import counted
 
+FORGOTTEN = 2  # times ``stale-cells``: a table is named in texts, which nobody can foresee
 CELLS_SINCE = 2  # that a notebook run to its end went on for without reading it
 
 
@@ -47,8 +48,9 @@ class UnreadCache:
     ```
 
     ## When it does not fire
-    A query read it in the last cells, or one of its names was used; a temporary view or a cached
-    table reads it; reads cannot be told for this Spark; frames that nobody has a name for may
+    A query read it in the last cells, or one of its names was used; a temporary view reads it
+    ([MP408](MP408.md)); a table cached by its name was read in the last ten cells, and then it is
+    advice; reads cannot be told for this Spark; frames that nobody has a name for may
     read it; nothing is stored yet; it takes less than `min-bytes`; or nothing has run since. A
     cache that nothing leads to is [MP401](MP401.md).
     It is a suspicion: only you know whether a later cell reads it.
@@ -65,16 +67,29 @@ class UnreadCache:
         for cached in state.caches:
             if not _may_be_unread(cached) or cached.bytes < evidence.config.min_bytes:
                 continue
+            if cached.cache.table is not None:
+                if _is_forgotten(state, cached):
+                    yield self._table(state, cached, cached.cache.table)
+                continue
             why = _why(state, cached)
             if why is not None:
                 yield self._finding(evidence, cached, why)
+
+    def _table(self, state: SparkState, cached: Cached, table: str) -> Finding:
+        since = state.runs_after(_last_read(cached))
+        return cache_finding(
+            [cached], code=self.code, name=self.name, status="advice",
+            title=f"the table `{table}` is cached in Spark, and no query reads it",
+            why=f"{counted(since, 'cell')} ran since a query last read it, or it was cached",
+            fix=unpersist(cached),
+        )  # fmt: skip
 
     def _finding(self, evidence: Evidence, cached: Cached, why: str) -> Finding:
         reach = cached.named()[0]
         own = reach.how == "itself"
         what = f"`{reach.expr}` is cached" if own else f"the cache behind `{reach.expr}` is stored"
         never = "no query has read it" if not cached.cache.reads else "no query reads it any more"
-        made = "" if cached.cache.cell is None and not cached.cache.file else made_in(cached)
+        made = made_in(cached)
         found = cache_finding(
             [cached], code=self.code, name=self.name, status="suspect",
             title=f"{what} in Spark, and {never}",
@@ -89,7 +104,21 @@ def _may_be_unread(cached: Cached) -> bool:
     cache = cached.cache
     if cache.kind == "checkpoint" or not cached.is_filled or cache.reads is None:
         return False
-    return bool(cached.named()) and not cached.is_pinned and cache.known
+    if cache.table is not None:
+        return cache.known and cache.ours
+    return bool(cached.named()) and not cache.views and cache.known
+
+
+def _last_read(cached: Cached) -> int | None:
+    return cached.cache.read_cell if cached.cache.reads else cached.cache.cell
+
+
+def _is_forgotten(state: SparkState, cached: Cached) -> bool:
+    """Whether a table that any query may name has been left alone for twice as long as a name."""
+    if not state.evidence.is_notebook or not cached.let_go() or cached.cache.above:
+        return False
+    least = FORGOTTEN * state.evidence.config.stale_cells
+    return state.runs_after(_last_read(cached)) >= least
 
 
 def _why(state: SparkState, cached: Cached) -> str | None:
