@@ -101,9 +101,17 @@ class SparkReader:
         return "interval" if now >= self._next_interval else None
 
     def changed(self) -> bool:
-        """Whether something was cached or let go since the last reading; a handful of calls."""
+        """Whether something was cached or let go since the last reading, or jobs have run.
+
+        A handful of calls.
+        """
         try:
-            return self._app is not None and self._app.changed(USER_PATIENCE)
+            if self._app is None:
+                return False
+            rested = time.monotonic() >= self._next
+            return self._app.changed(USER_PATIENCE) or (
+                rested and self._app.worked(USER_PATIENCE)
+            )  # fmt: skip
         except (JvmError, JvmGone):
             return False
 
@@ -125,7 +133,7 @@ class SparkReader:
     def _read(self, app: Application, reason: str) -> None:
         started, cpu = time.monotonic_ns(), time.thread_time_ns()
         self._wanted = None
-        fields = reading_of(app, reason, self._last_cell(), self._shell)
+        fields = reading_of(app, reason, self._last_cell, self._shell)
         fields["took_ns"] = time.monotonic_ns() - started
         if self._user_ns:
             fields["user_ns"], self._user_ns = self._user_ns, 0

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .spark_session import Found
 
 MOST_PENDING = 50  # cells whose caches wait to be looked at
+LISTING_REST = 2.0  # seconds between two lists of blocks, even where jobs run
 _COUNTERS = ("t", "took_ns", "user_ns", "python_objects", "jvm_objects", "accumulators",
              "executions", "jobs", "stages", "blocks", "streams", "unmeasured")  # fmt: skip
 
@@ -49,6 +50,7 @@ class Application:
         self.noted: tuple[int, str] | None = None  # what was cached at the last note
         self.reads = Reads()
         self.sizes: tuple[spark_blocks.Blocks, int] | None = None  # and when they were listed
+        self._listed: tuple[Any, int, float] | None = None
         self._written: tuple[Any, float] | None = None
 
     def note(self, cell: int | None, patience: float) -> None:
@@ -69,6 +71,11 @@ class Application:
         with self.driver.gateway.scope(patience):
             return self.state()[1] != self.noted
 
+    def worked(self, patience: float) -> bool:
+        """Whether jobs were submitted since the last reading."""
+        with self.driver.gateway.scope(patience):
+            return self.reads.total(self.driver) != self.reads.jobs
+
     def worth_writing(self, fields: dict[str, Any], *, forced: bool, after: float) -> bool:
         """Whether a reading says something new, or the last one is older than ``after`` seconds."""
         now = time.monotonic()
@@ -83,6 +90,22 @@ class Application:
         """Yield what was noted at the ends of cells, the oldest first, and forget it."""
         while self._pending:
             yield self._pending.pop(0)
+
+    def stored_more(self) -> bool:
+        """Whether jobs have run, or caches come, since the blocks were listed a while ago."""
+        if self._listed is None:
+            return True
+        state, jobs, at = self._listed
+        moved = state != self.noted or jobs != self.reads.total(self.driver)
+        return moved and time.monotonic() - at > LISTING_REST
+
+    def listed(self) -> None:
+        """Note that the blocks have just been listed."""
+        self._listed = self.noted, self.reads.total(self.driver), time.monotonic()
+
+    def noted_since(self) -> bool:
+        """Whether a cell has ended since ``pending`` was gone through."""
+        return bool(self._pending)
 
     def state(self) -> tuple[Handle | None, tuple[int, str]]:
         """Return the sequence of cached plans, and what tells this state from the next."""

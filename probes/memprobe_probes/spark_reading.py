@@ -31,13 +31,19 @@ if TYPE_CHECKING:
     from .spark_caches import Cache
     from .spark_holders import Names
 
+_ATTEMPTS = 3  # to see what is cached while no cell begins
 LEARNING = 0.5  # seconds of one reading for frames that were not seen before
 
 
-def reading_of(app: Application, reason: str, cell: int | None, shell: Any) -> dict[str, Any]:
-    """Return the fields of a reading; a part that could not be read is None, and said."""
-    fields: dict[str, Any] = {"mode": "classic", "cell": cell, "unmeasured": []}
-    reading = Reading(app, fields, reason, cell, shell)
+def reading_of(
+    app: Application, reason: str, last_cell: Callable[[], int | None], shell: Any
+) -> dict[str, Any]:
+    """Return the fields of a reading; a part that could not be read is None, and said.
+
+    ``last_cell`` returns the last cell that had started.
+    """
+    fields: dict[str, Any] = {"mode": "classic", "cell": last_cell(), "unmeasured": []}
+    reading = Reading(app, fields, reason, last_cell, shell)
     reading.part("the application", reading.identity)
     if app.driver.app is not None:
         reading.part("cached data", reading.read_caches)
@@ -54,12 +60,14 @@ class Reading:
     """One reading: its parts fill ``fields`` one after the other."""
 
     def __init__(
-        self, app: Application, fields: dict[str, Any], reason: str, cell: int | None, shell: Any
-    ) -> None:
+        self, app: Application, fields: dict[str, Any], reason: str,
+        last_cell: Callable[[], int | None], shell: Any,
+    ) -> None:  # fmt: skip
         self.app = app
         self.reason = reason
         self.fields = fields
-        self.cell = cell
+        self.cell: int | None = fields["cell"]
+        self._last_cell = last_cell
         self.shell = shell
         self.gone = False
         self.t = time.monotonic_ns()
@@ -94,21 +102,33 @@ class Reading:
     def read_caches(self) -> None:
         """Fill in the caches with all that reaches them."""
         app, driver = self.app, self.app.driver
-        rdds = spark_caches.persistent(driver)
-        for cell, data, numbers in app.pending():
-            then = {
-                number: rdd for number, rdd in rdds.items() if str(number) in numbers.split(",")
-            }
-            app.caches.read_from(driver, self.t, cell, data, then)
-            if data is not None:
-                driver.gateway.release(data)
-        data, app.noted = app.state()
-        present = app.caches.read_from(driver, self.t, self.cell, data, rdds)
+        present = self._present()
         app.frames.look(driver.found)
         app.frames.learn(driver, LEARNING, trees=bool(present))
         reach, known = self._reach(present)
         self._sizes()
         self._rows(present, reach, known)
+
+    def _present(self) -> list[Cache]:
+        """Return what is cached now; what is new was made by the cell that runs, or just ran.
+
+        Cells go on while we look: only where none began meanwhile is it known which one that is.
+        """
+        app, driver = self.app, self.app.driver
+        for _ in range(_ATTEMPTS):
+            rdds = spark_caches.persistent(driver)
+            for cell, data, numbers in app.pending():
+                noted = numbers.split(",")
+                then = {number: rdd for number, rdd in rdds.items() if str(number) in noted}
+                app.caches.read_from(driver, self.t, cell, data, then)
+                if data is not None:
+                    driver.gateway.release(data)
+            self.cell = self.fields["cell"] = self._last_cell()
+            rdds = spark_caches.persistent(driver)
+            data, app.noted = app.state()
+            if not app.noted_since() and self._last_cell() == self.cell:
+                break
+        return app.caches.read_from(driver, self.t, self.cell, data, rdds)
 
     def read_reads(self) -> None:
         """Fill in how often each cache was read."""
@@ -185,7 +205,7 @@ class Reading:
         """List the blocks: when asked for or at a cell's end now, else when it is not too soon."""
         app = self.app
         try:
-            if self.reason == "interval" and app.sizes is not None:
+            if self.reason == "interval" and not app.stored_more():
                 found = app.blocks.listed(app.driver)
             else:
                 found = spark_blocks.listed(app.driver)
@@ -195,6 +215,7 @@ class Reading:
             return
         if found is not None:
             app.sizes = found, time.monotonic_ns()
+            app.listed()
             self.fields["blocks"] = found.by_kind()
 
     def _rows(self, present: list[Cache], reach: Reach, known: bool) -> None:
