@@ -90,3 +90,24 @@ def test_kernel_that_dies_gives_its_status(tmp_path: Path) -> None:
     assert "the kernel died (status 7)" in seen.stderr
     assert recording.end.reason == "kernel-died"
     assert recording.header.pid > 0
+
+
+def test_what_c_code_prints_comes_once(tmp_path: Path) -> None:
+    notebook(tmp_path / "etl.ipynb", "import os\nfor fd in (1, 2): os.write(fd, b'from C\\n')")
+    line = memprobe_run(tmp_path / "nb.memprobe", str(tmp_path / "etl.ipynb"), options=("-q",))
+    # In a test of pytest ipykernel does not listen to what C code writes.
+    seen = behave(line, env=bare_environment(PYTEST_CURRENT_TEST=None), cwd=tmp_path)
+    assert (seen.stdout, seen.stderr, seen.status) == ("from C\n", "from C\n", 0)
+
+
+def test_what_a_kernel_says_that_cannot_start_is_shown(tmp_path: Path) -> None:
+    notebook(tmp_path / "etl.ipynb", "1")
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "ipykernel_launcher.py").write_text("raise ImportError('no zmq for this Python')")
+    line = memprobe_run(tmp_path / "nb.memprobe", str(tmp_path / "etl.ipynb"), options=("-q",))
+    env = bare_environment(PYTEST_CURRENT_TEST=None, PYTHONPATH=str(broken))
+    seen = behave(line, env=env, cwd=tmp_path)
+    assert seen.status == 2
+    assert "no zmq for this Python" in seen.stderr
+    assert "error: cannot run" in seen.stderr

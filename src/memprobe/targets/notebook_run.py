@@ -23,6 +23,7 @@ from memprobe.recording.naming import free
 from memprobe.recording.writer import RecordingWriter
 from memprobe.targets.interrupts import Interrupts
 from memprobe.targets.kernel import Attachment, AttachOptions, attach
+from memprobe.targets.last_words import LastWords
 from memprobe.targets.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 START = 60.0  # seconds a kernel may take to start
 LAST_SNAPSHOT = 60.0  # seconds the snapshot at the end may take
+LAST_WORDS = 1.0  # seconds for what a kernel that died had to say
 LOOK = 0.2  # seconds between two looks at the recording while a cell runs
 CELL_FAILED = 1
 COLORS = re.compile(r"\x1b\[[0-9;]*m")
@@ -72,6 +74,7 @@ class NotebookRun:
         self._obeyed = 0  # so many signals that came were given to a cell, or ended the run
         self.start_up = 0.0  # seconds the kernel took until it was ready
         self._sockets = tempfile.mkdtemp(prefix="memprobe-")
+        self._words: LastWords | None = None
 
     def run(self, final_path: Path | None = None) -> Outcome:
         """Run to the end; ``final_path`` may hold ``{pid}``.
@@ -93,10 +96,7 @@ class NotebookRun:
     def _start(self, final_path: Path | None) -> None:
         began = time.monotonic()
         self._manager = _kernel_manager(self._sockets)
-        self._manager.start_kernel(
-            cwd=str(self._notebook.absolute().parent),
-            env={**os.environ, "JPY_SESSION_NAME": str(self._notebook.absolute())},
-        )
+        self._start_kernel()
         self._client = self._manager.blocking_client()
         self._client.start_channels()
         self._wait_until_ready()
@@ -118,6 +118,22 @@ class NotebookRun:
         file = Path(self._manager.connection_file)
         self._attachment = attach(file, pid, options, self._interrupts)
 
+    def _start_kernel(self) -> None:
+        streams: dict[str, int] = {}
+        # In a test of pytest ipykernel leaves the streams of C code and children as they are.
+        if "PYTEST_CURRENT_TEST" not in os.environ:
+            self._words = LastWords()
+            streams = dict.fromkeys(("stdout", "stderr"), self._words.write_end)
+        try:
+            self._manager.start_kernel(
+                cwd=str(self._notebook.absolute().parent),
+                env={**os.environ, "JPY_SESSION_NAME": str(self._notebook.absolute())},
+                **streams,
+            )
+        finally:
+            if self._words is not None:
+                self._words.started()
+
     def _wait_until_ready(self) -> None:
         """Wait for the kernel's first answer, a second at a time: a signal ends the wait."""
         deadline = time.monotonic() + START
@@ -130,6 +146,7 @@ class NotebookRun:
                 alive = self._manager.is_alive()
                 if alive and time.monotonic() < deadline:
                     continue
+                self._tell_last_words()
                 cause = f"the kernel did not answer within {START:.0f} s" if alive else str(error)
                 remedy = "check that ipykernel is installed: pip install ipykernel"
                 raise _refused(self._notebook, cause, remedy) from error
@@ -203,8 +220,13 @@ class NotebookRun:
 
     def _died(self) -> int:
         code = self._manager.provisioner.process.poll()
+        self._tell_last_words()
         _write(sys.stderr, f"memprobe: the kernel died (status {code}) while a cell ran\n")
         return 128 - code if code and code < 0 else code or CELL_FAILED
+
+    def _tell_last_words(self) -> None:
+        if self._words is not None:
+            _write(sys.stderr, self._words.text(LAST_WORDS))
 
     def _stop(self) -> None:
         """Take the last snapshot, leave the kernel, and end it, whatever has happened."""
