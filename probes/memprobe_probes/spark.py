@@ -10,7 +10,7 @@ import _thread
 import os
 import time
 
-from . import spark_session
+from . import roots, spark_connect, spark_session
 from .jvm_wire import Gateway, JvmError, JvmGone
 from .spark_application import Application
 from .spark_reading import place, reading_of
@@ -25,6 +25,7 @@ INTERVAL = 10.0  # seconds between two readings that nobody asked for
 LEAST_REST = 0.5  # seconds between two readings of cells
 READING = 5.0  # seconds that one reading waits for another
 KEEP_ALIVE = 60.0  # seconds after which a reading is written that says nothing new
+_FORCED = ("request", "exit")  # reasons for which a reading is written in any case
 USER_PATIENCE = 0.1  # seconds that the user's thread waits for the JVM at a cell's end
 
 
@@ -52,6 +53,7 @@ class SparkReader:
         self._next_interval = 0.0
         self._user_ns = 0
         self._closed = False
+        self._connected: int | None = None  # sessions of Spark Connect that were told
         self._lock = _thread.allocate_lock()  # whoever follows another application
         self._reading = _thread.allocate_lock()
         self.failed = False  # by a mistake of ours: no reading any more, the rest goes on
@@ -118,6 +120,7 @@ class SparkReader:
     def read(self, reason: str) -> None:
         """Read the application and write what is new. Never raises for what the JVM does."""
         if not self.look() or self._app is None:
+            self._read_connect(reason)
             return
         if not self._reading.acquire(timeout=READING):
             return  # another thread is at it, and the JVM is slow
@@ -138,11 +141,22 @@ class SparkReader:
         if self._user_ns:
             fields["user_ns"], self._user_ns = self._user_ns, 0
         jvm = fields.pop("jvm", None)
-        if app.worth_writing(fields, forced=reason in ("request", "exit"), after=KEEP_ALIVE):
+        if app.worth_writing(fields, forced=reason in _FORCED, after=KEEP_ALIVE):
             self._write("spark", reason=reason, **fields)
             if jvm is not None:
                 self._write("jvm", **jvm)
         self._rest((time.thread_time_ns() - cpu) / 1e9)
+
+    def _read_connect(self, reason: str) -> None:
+        """Say what there is to say about sessions of Spark Connect: once, and when asked."""
+        if self._closed or os.getpid() != self._pid or spark_connect.session_class() is None:
+            return
+        started = time.monotonic_ns()
+        fields = spark_connect.read(self._last_cell(), roots.named_roots(self._shell))
+        if fields is None or (fields["sessions"] == self._connected and reason not in _FORCED):
+            return
+        self._connected = fields["sessions"]
+        self._write("spark", reason=reason, took_ns=time.monotonic_ns() - started, **fields)
 
     def close(self) -> None:
         """Let go of everything in the JVM and close the connection. Safe to call twice."""
