@@ -59,6 +59,23 @@ def test_a_reading_becomes_a_part_of_the_report() -> None:
     assert found.streams is not None
 
 
+def test_reads_of_before_the_first_reading_were_at_nobody_knows_what_time() -> None:
+    first = spark(cache(1, "df", 20, reads=2, read_cell=2), cell=2)
+    first.caches[0].read_t = first.t - 1  # type: ignore[index]
+    found = told(sparking(first, cells=CELLS)).spark
+    assert found is not None
+    assert [row.last_used for row in found.caches or []] == [None]
+    assert [row.reads for row in found.caches or []] == [2]
+
+
+def test_heap_after_collections_is_not_more_than_the_heap() -> None:
+    reading = spark(jobs=1)
+    for after, shown in ((3 * MB, True), (5 * MB, False)):
+        recording = sparking(reading, cells=CELLS)
+        recording.jvm.append(Jvm(t=reading.t, heap_used=4 * MB, heap_after_gc=after))
+        assert ("after collections" in text.render(told(recording))) is shown
+
+
 def test_what_could_not_be_read_is_null_and_no_empty_list() -> None:
     last = spark()
     last.executors = last.broadcasts = None

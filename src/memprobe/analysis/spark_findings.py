@@ -136,9 +136,19 @@ def made_in(cached: Cached) -> str:
 
 
 def last_used(caches: Sequence[Cached]) -> LastUse | None:
-    """Return when a query last read one of ``caches``; None where none is known to have."""
+    """Return when a query last read one of ``caches``; None where none is known to have.
+
+    What was read before the first reading was read at some time that nobody knows.
+    """
     state = caches[0].state
-    read = [one.cache for one in caches if one.cache.read_t is not None or one.cache.read_cell]
+    readings = state.evidence.recording.spark
+    first = readings[0].t if readings else 0
+    read = [
+        one.cache
+        for one in caches
+        if (one.cache.read_t is not None and (one.cache.since or one.cache.read_t > first))
+        or (one.cache.read_t is None and one.cache.read_cell is not None)
+    ]
     if not read:
         return None
     latest = max(read, key=lambda one: one.read_t or 0)

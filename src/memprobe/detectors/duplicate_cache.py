@@ -96,7 +96,7 @@ class DuplicateCache:
             left, code=self.code, name=self.name, status="suspect",
             title=f"{kept} was cached step by step, and {len(left)} earlier "
             f"{'step is' if len(left) == 1 else 'steps are'} still stored",
-            why=f"{kept} is stored in full, so the caches it was computed from are never read; "
+            why=f"{kept} is stored in full, so the caches it was computed from are read no more; "
             "no frame of their own is alive",
             fix=unpersist_all(left),
         )  # fmt: skip

@@ -80,7 +80,8 @@ def _jvm(jvm: SparkJvm) -> Iterator[str]:
     if jvm.heap_used is not None:
         of = f" of {size(jvm.heap_max)}" if jvm.heap_max is not None else ""
         yield f"heap {size(jvm.heap_used)}{of}"
-    if jvm.heap_after_gc is not None:
+    # Larger than what is in use: each part of the heap has had its last collection at another time.
+    if jvm.heap_after_gc is not None and jvm.heap_after_gc <= (jvm.heap_used or 0):
         yield f"{size(jvm.heap_after_gc)} after collections"
     if jvm.heap_committed is not None:
         yield f"{size(jvm.heap_committed)} committed"
