@@ -60,12 +60,13 @@ def test_a_reading_becomes_a_part_of_the_report() -> None:
 
 
 def test_reads_of_before_the_first_reading_were_at_nobody_knows_what_time() -> None:
-    first = spark(cache(1, "df", 20, reads=2, read_cell=2), cell=2)
-    first.caches[0].read_t = first.t - 1  # type: ignore[index]
-    found = told(sparking(first, cells=CELLS)).spark
-    assert found is not None
-    assert [row.last_used for row in found.caches or []] == [None]
-    assert [row.reads for row in found.caches or []] == [2]
+    for since in (None, 1):
+        first = spark(cache(1, "df", 20, reads=2, read_cell=2, read_t=2, since=since), cell=2)
+        found = told(sparking(first, cells=CELLS)).spark
+        assert found is not None
+        (row,) = found.caches or []
+        assert row.reads == 2
+        assert (row.last_used is None) is (since is None)
 
 
 def test_heap_after_collections_is_not_more_than_the_heap() -> None:
