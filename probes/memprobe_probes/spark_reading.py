@@ -10,6 +10,7 @@ from . import (
     spark_blocks,
     spark_broadcasts,
     spark_caches,
+    spark_connect,
     spark_counts,
     spark_executors,
     spark_holders,
@@ -194,12 +195,21 @@ class Reading:
             driver, app.frames.of_kind(SESSION), spark_caches.session(driver)
         )
         self.fields["sessions"] = len(sessions) or None
-        known = app.frames.known
+        known = app.frames.known and not self._has_connect_frames()
         if present:
             for name, tree in app.views.read(driver, sessions):
                 reach.add_view(name, tree)
             known = known and app.views.known
         return reach, known
+
+    def _has_connect_frames(self) -> bool:
+        """Whether frames of Spark Connect may reach caches: the JVM has no object for these."""
+        if not spark_connect.alive():
+            return False
+        self.unmeasured(
+            "caches that frames of Spark Connect reach", "their plans are not asked for"
+        )
+        return True
 
     def _sizes(self) -> None:
         """List the blocks: when asked for or at a cell's end now, else when it is not too soon."""
