@@ -80,6 +80,9 @@ class Application:
         """Whether a reading says something new, or the last one is older than ``after`` seconds."""
         now = time.monotonic()
         new = {name: value for name, value in fields.items() if name not in _COUNTERS}
+        # Of executors only which there are: what they count goes on at rest, too.
+        rows = fields.get("executors")
+        new["executors"] = rows and [(row.get("id"), row.get("active")) for row in rows]
         before = self._written
         if not forced and before is not None and before[0] == new and now - before[1] < after:
             return False
