@@ -13,6 +13,7 @@ import psutil
 
 import memprobe
 import memprobe_probes
+from memprobe.errors import RecordingError
 from memprobe.recording.reader import Recording, read
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -109,7 +110,10 @@ def both(
     recorded = behave(
         memprobe_run(path, *own, *target, options=("-q", *options)), stdin=stdin, env=env, cwd=cwd
     )
-    return alone, recorded, read(path)
+    try:
+        return alone, recorded, read(path)
+    except RecordingError as error:
+        raise AssertionError(f"{error.cause}; the run: {recorded}") from error
 
 
 def was_probed(recording: Recording) -> bool:
