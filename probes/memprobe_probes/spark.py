@@ -137,6 +137,8 @@ class SparkReader:
         started, cpu = time.monotonic_ns(), time.thread_time_ns()
         self._wanted = None
         fields = reading_of(app, reason, self._last_cell, self._shell)
+        if app.driver.is_stopping():
+            return  # what was read is what the program had not taken down yet
         fields["took_ns"] = time.monotonic_ns() - started
         if self._user_ns:
             fields["user_ns"], self._user_ns = self._user_ns, 0

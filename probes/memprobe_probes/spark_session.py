@@ -6,7 +6,7 @@ import os
 import sys
 
 from . import sizes
-from .jvm_wire import Foreign, Gateway, Handle, JvmError
+from .jvm_wire import Foreign, Gateway, Handle, JvmError, JvmGone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -120,6 +120,14 @@ class Driver:
         plugins = gateway.call(gateway.call(self.context(), "getConf"), "get", "spark.plugins", "")
         self._others = "Connect" in str(plugins)
         self.app = gateway.call(self.context(), "applicationId")
+
+    def is_stopping(self) -> bool:
+        """Whether the program has begun to stop its context, or has stopped it."""
+        try:
+            with self.gateway.scope():
+                return self.gateway.call(self.context(), "isStopped") is True
+        except (JvmError, JvmGone):
+            return False  # nobody can tell; what could not be read says so itself
 
     def block_manager_master(self) -> Handle:
         """Return the driver's BlockManagerMaster.
