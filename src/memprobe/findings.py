@@ -369,6 +369,7 @@ class SparkReport(Struct, kw_only=True):
     mode: Literal["classic", "connect"] = "classic"
     readings: int = 0
     seconds_ago: float | None = None  # the last reading, before the recording's end
+    stopped: bool = False  # since then: nothing of it is stored any more
     shared: bool = False
     caches: list[SparkCacheRow] | None = None
     executors: list[SparkExecutorRow] | None = None

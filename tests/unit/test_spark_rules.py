@@ -18,6 +18,8 @@ from spark_recordings import (
 )
 from test_evidence import MB, SECOND, Cell, Held, findings, idle, told
 
+from memprobe.analysis.build import report
+from memprobe.config import Config
 from memprobe.findings import Finding
 from memprobe.recording.reader import Recording
 from memprobe.recording.schema import Marker, Sample, SparkCache
@@ -807,6 +809,9 @@ def test_an_application_that_was_stopped_holds_nothing(
     recording = sparking(spark(cache(8), cell=1, reason=reason), cells=[*MADE, *idle(cells)])
     recording.snapshots[-1].reason = snapshot
     assert codes(recording) == ([] if over else [("MP401", "leaking")])
+    shown = report(recording, Config()).spark
+    assert shown is not None
+    assert (shown.stopped, shown.caches is None) == (over, over)
 
 
 def test_a_script_that_stops_its_session_is_judged_by_what_was_there() -> None:

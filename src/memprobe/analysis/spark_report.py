@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from memprobe.analysis.evidence import Evidence
 from memprobe.analysis.spark_findings import created, last_used
-from memprobe.analysis.spark_state import Cached, SparkState
+from memprobe.analysis.spark_state import Cached, SparkState, was_stopped
 from memprobe.findings import (
     Created,
     SparkBroadcastRow,
@@ -28,6 +28,11 @@ def spark_report(evidence: Evidence) -> SparkReport | None:
     if last is None:
         return SparkReport(jvm=jvm) if jvm is not None else None
     same = [one for one in evidence.recording.spark if one.app == last.app]
+    if was_stopped(evidence):
+        return SparkReport(
+            app=last.app, version=last.version, master=last.master, readings=len(same),
+            seconds_ago=max(0.0, (evidence.liveness.now - last.t) / 1e9), stopped=True, jvm=jvm,
+        )  # fmt: skip
     return SparkReport(
         app=last.app, version=last.version, master=last.master, mode=last.mode,
         readings=len(same), shared=last.shared,

@@ -211,19 +211,28 @@ class Cached:
 
 def spark_state(evidence: Evidence) -> SparkState | None:
     """Return the state of the last application; None where none was read, or it is long gone."""
-    readings = [
-        one for one in evidence.recording.spark
-        if one.mode == "classic" and one.caches is not None
-    ]  # fmt: skip
+    readings = _readings(evidence)
     if not readings or _is_over(evidence, readings[-1]):
         return None
     app = readings[-1].app
     return SparkState(evidence, tuple(one for one in readings if one.app == app))
 
 
+def was_stopped(evidence: Evidence) -> bool:
+    """Whether the last application was stopped, and the notebook went on without one."""
+    readings = _readings(evidence)
+    return bool(readings) and _is_over(evidence, readings[-1])
+
+
 def is_typable(expr: str) -> bool:
     """Whether a user can type an expression to reach what it stands for."""
     return not any(mark in expr for mark in _UNTYPABLE)
+
+
+def _readings(evidence: Evidence) -> list[Spark]:
+    return [
+        one for one in evidence.recording.spark if one.mode == "classic" and one.caches is not None
+    ]
 
 
 def _is_over(evidence: Evidence, last: Spark) -> bool:

@@ -57,6 +57,8 @@ def facts(spark: SparkReport) -> list[str]:
     found = [printable(spark.version)] if spark.version else []
     found += [printable(spark.master)] if spark.master else []
     found += ["Spark Connect"] if spark.mode == "connect" else []
+    if spark.stopped:
+        found.append("stopped: nothing of it is stored any more")
     if spark.caches == []:
         found.append("nothing is cached")
     if spark.shared:
