@@ -15,6 +15,7 @@ from .spark_caches import Caches
 from .spark_frames import Frames
 from .spark_reads import Reads
 from .spark_session import Driver
+from .spark_stream_plans import StreamPlans
 from .spark_views import Views
 
 TYPE_CHECKING = False
@@ -42,6 +43,7 @@ class Application:
         self.caches = Caches(from_start)
         self.frames = Frames()
         self.views = Views()
+        self.streams = StreamPlans()
         self.blocks = spark_blocks.BlockReader()
         self.broadcasts = spark_broadcasts.Broadcasts(from_start)
         self.executors: spark_executors.Executors | None = None

@@ -49,7 +49,9 @@ def held(frames: Frames, names: Names | None) -> list[Held]:
         named = [] if names is None else names.by_java.get(java, [])
         rows = [_reach(one) for one in named[:MOST_HOLDERS]]
         path, value = (None, False) if names is None else names.broadcasts.get(java, (None, False))
-        found.append(Held(java, rows or [dict(UNNAMED)], _file_size(path), value))
+        if not rows and frames.is_held(java):
+            rows = [dict(UNNAMED)]
+        found.append(Held(java, rows, _file_size(path), value))
     return found
 
 

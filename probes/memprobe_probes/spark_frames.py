@@ -40,10 +40,12 @@ class Frames:
         self.known = False
         self.classified = False  # every live reference's class is known
         self.total: int | None = None
+        self._found: Found | None = None
 
     def look(self, found: Found) -> None:
         """See which references are alive; forget what was known of others."""
         live = live_ids(found)
+        self._found = found
         self.total = None if live is None else len(live)
         self.live = (live or [])[:MOST_OBJECTS]
         alive = set(self.live)
@@ -74,6 +76,10 @@ class Frames:
                 self.known = False
                 return
             self.trees[one] = self._tree(driver, one)
+
+    def is_held(self, java: str) -> bool:
+        """Whether anybody in this process holds the Python object of a live reference."""
+        return self._found is None or held(self._found, java)
 
     def of_kind(self, kind: str) -> list[str]:
         """Return the ids of the live references of a class."""

@@ -200,6 +200,9 @@ class Reading:
             for name, tree in app.views.read(driver, sessions):
                 reach.add_view(name, tree)
             known = known and app.views.known
+            session = self._session()
+            for tree in app.streams.read(driver, session) if session is not None else ():
+                reach.add_other("spark.streams.active", tree)
         return reach, known
 
     def _has_connect_frames(self) -> bool:
