@@ -173,6 +173,9 @@ class Frames:
     def of_kind(self, kind: str) -> list[str]:
         return self.java if kind == "TorrentBroadcast" else []
 
+    def is_held(self, java: str) -> bool:
+        return java in self.java
+
 
 def read(
     broadcasts: spark_broadcasts.Broadcasts, jvm: Jvm, frames: Frames, names: Names,
