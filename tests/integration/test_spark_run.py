@@ -61,6 +61,14 @@ def test_spark_submit_on_a_cluster(tmp_path: Path, environment: dict[str, str]) 
     assert not entered(json.loads(worker))
     assert "kept_by_the_driver" in held_names(recording)
     assert roles(recording) >= {"driver-jvm", "executor-jvm", "python-worker"}
+    measured = {
+        row.id
+        for reading in recording.spark
+        for row in reading.executors or ()
+        if row.rss_by == "proc" and row.jvm_rss
+    }
+    assert measured == {"driver", "0"}
+    assert not [row for reading in recording.spark for row in reading.unmeasured]
 
 
 def test_script_that_builds_its_session(tmp_path: Path, environment: dict[str, str]) -> None:
@@ -85,7 +93,7 @@ def test_notebook_with_a_session(tmp_path: Path, environment: dict[str, str]) ->
             "from pyspark.sql import SparkSession\n"
             "spark = SparkSession.builder.master('local[2]').getOrCreate()",
             "numbers = spark.range(1000).cache()\nprint(numbers.count())",
-            "collected = numbers.toPandas()",
+            "kept_by_the_driver = [bytearray(1000) for _ in range(30_000)]",
         )
     ]
     file = tmp_path / "counts.ipynb"
@@ -94,8 +102,12 @@ def test_notebook_with_a_session(tmp_path: Path, environment: dict[str, str]) ->
     seen = behave(memprobe_run(path, str(file)), env=environment, cwd=tmp_path, timeout=PATIENCE)
     assert (seen.status, seen.stdout) == (0, "1000\n"), seen.stderr
     recording = read(path)
-    assert "collected" in held_names(recording)
+    assert "kept_by_the_driver" in held_names(recording)
     assert "driver-jvm" in roles(recording)
+    (cache,) = recording.spark[-1].caches or []
+    assert [holder.expr for holder in cache.holders] == ["numbers"]
+    assert (cache.partitions, cache.cached, cache.cell) == (2, 2, 2)
+    assert recording.jvm
 
 
 # What spark-submit and the executors start, without Spark.
