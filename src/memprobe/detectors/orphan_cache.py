@@ -81,8 +81,8 @@ class OrphanCache:
         return cache_finding(
             orphans, code=self.code, name=self.name, status=status,
             title=f"Spark keeps {what}{made}, and {only} to {_it(one)}",
-            why=f"no live frame would use {_this(one)}, no view or other cache that is in use "
-            f"reads {_it(one)}{_freed(first)}",
+            why=f"no {'other ' if shown else ''}live frame would use {_this(one)}, no view or other "
+            f"cache that is in use reads {_it(one)}{_freed(first)}",
             fix=unpersist_all(orphans),
             holders=[holding for cached in orphans for holding in _held(cached)],
         )  # fmt: skip
