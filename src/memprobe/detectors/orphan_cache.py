@@ -81,7 +81,7 @@ class OrphanCache:
         return cache_finding(
             orphans, code=self.code, name=self.name, status=status,
             title=f"Spark keeps {what}{made}, and {only} to {_it(one)}",
-            why=f"no {'other ' if shown else ''}live frame would use {_this(one)}, no view or other "
+            why=f"no {'other' if shown else 'live'} frame would use {_this(one)}, no view or other "
             f"cache that is in use reads {_it(one)}{_freed(first)}",
             fix=unpersist_all(orphans),
             holders=[holding for cached in orphans for holding in _held(cached)],
