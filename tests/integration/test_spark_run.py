@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,17 @@ def test_notebook_with_a_session(tmp_path: Path, environment: dict[str, str]) ->
     assert [holder.expr for holder in cache.holders] == ["numbers"]
     assert (cache.partitions, cache.cached, cache.cell) == (2, 2, 2)
     assert recording.jvm
+
+
+def test_make_test_names_what_to_type_where_there_is_no_java(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["make", "--silent", "java", f"JAVA_HOME={tmp_path}"],
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=PATIENCE,
+    )  # fmt: skip
+    assert done.returncode != 0
+    told, *_ = done.stderr.splitlines()
+    assert told.startswith("error: ")
+    assert "apt-get install openjdk-17-jre-headless" in told
 
 
 # What spark-submit and the executors start, without Spark.

@@ -118,7 +118,7 @@ def test_nothing_is_left_of_a_visit(driver: Driver, tmp_path: Path) -> None:
     before, objects = kernel.value("driver_state.seen(spark)"), settled(kernel)
     wires = connections(driver)
     result = kernel.value("result")
-    assert before["properties"][0].startswith("spark.job.description=")
+    assert "spark.scheduler.pool=mine" in before["properties"]
     assert before["log_level"] == "WARN"
     attachment = attached(kernel, tmp_path / "a.memprobe")
     records = kernel.wait_for(attachment, has(lambda one: one.caches))

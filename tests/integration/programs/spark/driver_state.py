@@ -33,7 +33,7 @@ def seen(spark: Any) -> dict[str, Any]:
         "listeners": scala.listenerBus().listeners().size(),
         "persistent": scala.persistentRdds().size(),
         "settings": sorted(f"{key}={value}" for key, value in context.getConf().getAll()),
-        "session_settings": sorted(spark.conf.getAll.items()),
+        "session_settings": str(spark._jsparkSession.conf().getAll()),
     }
 
 
