@@ -280,7 +280,8 @@ def _configuration(folder: Path, level: str) -> Path:
     place = folder / f"conf-{level}"
     if not place.exists():
         place.mkdir()
-        lines = "".join(f"{name} {value}\n" for name, value in DEFAULTS.items())
+        settings = {**DEFAULTS, "spark.sql.warehouse.dir": str(folder / "warehouse")}
+        lines = "".join(f"{name} {value}\n" for name, value in settings.items())
         (place / "spark-defaults.conf").write_text(lines)
         (place / "log4j2.properties").write_text(LOG.format(level=level))
     return place

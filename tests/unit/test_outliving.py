@@ -21,8 +21,8 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def recording(tmp_path: Path, pid: int, start: float) -> Path:
-    children = [{"pid": pid, "role": "child", "rss": 1}]
+def recording(tmp_path: Path, pid: int, start: float, role: str = "child") -> Path:
+    children = [{"pid": pid, "role": role, "rss": 1}]
     return write(
         tmp_path / "x.memprobe",
         header(context="script", start=start),
@@ -40,6 +40,13 @@ def test_a_child_that_runs_on_is_told_until_it_has_ended(
     child.kill()
     child.wait()
     assert outliving.left_by(path, outliving.segments(), None) == []
+
+
+def test_a_jvm_has_a_moment_to_see_that_its_python_has_ended(tmp_path: Path) -> None:
+    for role, told in (("driver-jvm", False), ("child", True)):
+        with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1)"]) as ending:
+            path = recording(tmp_path, ending.pid, time.time() - 10, role)
+            assert bool(outliving.left_by(path, outliving.segments(), None)) is told
 
 
 def test_a_process_older_than_the_script_is_not_its_child(
