@@ -534,6 +534,20 @@ def test_partitions_that_were_dropped_while_memory_is_full() -> None:
 
 
 @pytest.mark.parametrize(
+    ("used", "earlier", "fires"),
+    [(81, 4, [("MP405", "suspect")]), (20, 4, []), (81, 1, [])],
+    ids=["no room for them", "there is room", "they were never stored"],
+)
+def test_whole_partitions_that_were_dropped_leave_some_room(
+    used: float, earlier: int, fires: list[Any]
+) -> None:
+    fields: dict[str, Any] = {"reads": 1, "read_cell": 1, "level": "MEMORY_ONLY"}
+    before = [spark(cache(1, "df", 80, cached=earlier, **fields), cell=1)]
+    now = cache(1, "df", 20, cached=1, **fields)
+    assert codes(pressed([executor("0", used)], now, before=before)) == fires
+
+
+@pytest.mark.parametrize(
     ("fields", "fires"),
     [
         ({"cached": 2, "level": "MEMORY_ONLY"}, [("MP405", "suspect")]),
@@ -694,6 +708,20 @@ def test_the_reading_at_the_end_tells_what_the_last_round_added(count: int, fire
     recording = working(*({5: size / 2, 6: size / 2} for size in (86, 116, 146, 146)))
     both = executor("driver", 0, python_rss=176 * MB, rss_by="proc", workers=count)
     recording.spark.append(spark(at=5.95, cell=5, reason="exit", executors=[both]))
+
+    assert codes(recording) == ([("MP407", "suspect")] if fires else [])
+
+
+@pytest.mark.parametrize(("late", "fires"), [(0.1, True), (0.8, False)])
+def test_what_a_round_left_is_read_nearest_to_its_end(late: float, fires: bool) -> None:
+    # Cells follow each other at once, and samples come while each of them is half done.
+    sizes = [86.0, 86.0, 116.0, 116.0]
+    recording = working(*({5: size / 2, 6: size / 2} for size in sizes))
+    for sample in recording.samples[:4]:
+        sample.t -= SECOND // 2
+    for number, size in enumerate((86, 116, 146, 176), start=3):
+        both = executor("driver", 0, python_rss=size * MB, rss_by="proc", workers=2)
+        recording.spark.append(spark(at=number - 1 + late, cell=number, executors=[both]))
 
     assert codes(recording) == ([("MP407", "suspect")] if fires else [])
 

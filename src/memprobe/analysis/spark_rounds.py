@@ -18,6 +18,7 @@ from memprobe.analysis.liveness import CellRun
 STEADY = 0.5
 NANOSECONDS = 10**9
 SHORTEST_SECONDS = 12.0  # of a script, after its warm-up
+LATE = NANOSECONDS  # after a round, a value that is still its own: a sample comes each second
 WARM_UP = 0.25  # of a script's time
 
 Series = Sequence[tuple[int, int]]  # (monotonic ns, value) in order of time
@@ -25,12 +26,16 @@ Series = Sequence[tuple[int, int]]  # (monotonic ns, value) in order of time
 
 @dataclass(frozen=True)
 class Span:
-    """One round: from its beginning until the next thing began. ``cell`` is None in a script."""
+    """One round: from its beginning until the next thing began. ``cell`` is None in a script.
+
+    ``done``: when its own work had ended; None where that is not known.
+    """
 
     begin: int
     end: int
     cell: int | None = None
     hash: str = ""
+    done: int | None = None
 
 
 def rounds(evidence: Evidence, jobs: Series) -> Iterator[list[Span]]:
@@ -52,6 +57,23 @@ def value_in(series: Series, span: Span) -> int | None:
     if number < 0 or series[number][0] < span.begin:
         return None
     return series[number][1]
+
+
+def value_behind(series: Series, span: Span) -> int | None:
+    """Return what a round left, as read behind its work; None where nobody read it.
+
+    Where the next cell followed at once, it is the reading nearest to the end of the work: one
+    from within a round lacks what the rest of it adds, one from the next has a part of that.
+    """
+    last = value_in(series, span)
+    if span.done is None or value_in(series, Span(span.done, span.end)) is not None:
+        return last
+    number = bisect_right(series, (span.end, -1))
+    if number == len(series) or series[number][0] >= span.end + LATE:
+        return last
+    after = series[number][0] - span.end
+    near = value_in(series, Span(max(span.begin, span.done - after), span.end))
+    return series[number][1] if near is None else last
 
 
 def grew(values: Sequence[int], least: int) -> list[int]:
@@ -116,7 +138,7 @@ def _changed(runs: list[CellRun], first: CellRun, second: CellRun) -> bool:
 def _span(runs: list[CellRun], run: CellRun) -> Span:
     later = runs[run.order + 1 :]
     end = later[0].started if later else 2**63
-    return Span(run.started, end, run.cell, run.hash)
+    return Span(run.started, end, run.cell, run.hash, run.ended)
 
 
 def _windows(evidence: Evidence, count: int) -> list[Span]:

@@ -29,7 +29,8 @@ class ExecutorPressure:
     ## What it means
     The storage memory of an executor is used to 90 % and more, and there are signs that it was
     not enough: partitions of a cache that are not stored (any more), blocks on disk that were to
-    be in memory, an executor that was lost with its blocks. Or one executor holds three times as
+    be in memory, an executor that was lost with its blocks. Or a cache has lost partitions, and
+    there is no room for them in what is left. Or one executor holds three times as
     much as the others and is nearly full, so that its tasks will feel it first.
 
     ## Why it matters
@@ -70,14 +71,14 @@ class ExecutorPressure:
         active = [one for one in state.last.executors if one.active and one.max]
         full = [one for one in active if _share(one) >= FULL]
         lost = _lost(state)
-        missing = _missing(state, active) if full else []
+        missing = _missing(state, active) if full else _evicted(state, active)
         spilled = _on_disk(state) if full else []
         killed = [one for one in lost if _for_memory(one)]
         skewed = _skewed(active)
-        if killed or (full and (missing or lost)):
-            yield self._finding(state, "suspect", full or killed, [
-                *_full_words(full), *map(_missing_words, missing), *map(_lost_words, lost),
-            ])  # fmt: skip
+        if killed or missing or (full and lost):
+            signs = [*map(_missing_words, missing), *map(_lost_words, lost)]
+            why = [*_full_words(full or active), *signs]
+            yield self._finding(state, "suspect", full or killed or active, why)
         elif full and spilled:
             words = f"{size(sum(one.cache.disk or 0 for one in spilled))} lie on disk instead"
             yield self._finding(state, "advice", full, [*_full_words(full), words])
@@ -127,6 +128,20 @@ def _missing(state: SparkState, active: list[SparkExecutor]) -> list[Cached]:
     return [
         one for one in state.caches
         if _had_more(state, one.cache) or _does_not_fit(one, room)
+    ]  # fmt: skip
+
+
+def _evicted(state: SparkState, active: list[SparkExecutor]) -> list[Cached]:
+    """Return the caches that lost partitions for which there is no room, though some is left.
+
+    What is left of a storage that drops whole partitions is less than the next one needs.
+    """
+    room = sum(one.remaining or 0 for one in active)
+    if _lost(state):
+        return []
+    return [
+        one for one in state.caches
+        if _had_more(state, one.cache) and _does_not_fit(one, room)
     ]  # fmt: skip
 
 

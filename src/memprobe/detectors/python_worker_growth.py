@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from memprobe.analysis.evidence import Evidence
 from memprobe.analysis.spark_findings import EXECUTOR
-from memprobe.analysis.spark_rounds import Series, Span, grew, rounds, value_in
+from memprobe.analysis.spark_rounds import Series, Span, grew, rounds, value_behind, value_in
 from memprobe.findings import (
     Finding,
     Growth,
@@ -138,7 +138,7 @@ class PythonWorkerGrowth:
 
 def _steady(evidence: Evidence, series: Series, spans: list[Span]) -> list[int]:
     """Return what each round behind the first added, where all of them did and nothing fell."""
-    values = [value_in(series, span) for span in spans]
+    values = [value_behind(series, span) for span in spans]
     known = [one for one in values if one is not None]
     if len(known) < len(values) or _fell(series, spans[0].begin):
         return []
