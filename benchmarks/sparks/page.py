@@ -14,7 +14,7 @@ GOAL = 1.03
 GOAL_MS = 50.0
 GOAL_SHARE = 0.01
 PLACES = {
-    "executors": "storage memory and disk, as Spark's block managers tell",
+    "executors": "storage memory, as the master of the block managers tells",
     "driver-jvm": "heap of the driver's JVM after a collection",
     "python-workers": "resident memory of the Python workers",
 }

@@ -35,7 +35,9 @@ SETTINGS = {
 }
 
 MEASURES = {
-    # Storage memory and disk of every executor; the one in the driver is called so.
+    # Storage memory of every executor, the one in the driver included, as the block managers'
+    # master has it. Of disk only what RDDs have there: the status store's sum over executors
+    # counts a broadcast's file once more where it is removed (seen with Spark 4.3).
     "executors": """
 def _measure():
     status = sc._jsc.sc().getExecutorMemoryStatus().iterator()
@@ -45,11 +47,10 @@ def _measure():
         memory[pair._1()] = pair._2()._1() - pair._2()._2()
     known = sc._jsc.sc().statusStore().executorList(True)
     known = [known.apply(number) for number in range(known.size())]
-    ids = {one.hostPort(): one for one in known}
-    return {
-        ids[port].id() if port in ids else port: used + (ids[port].diskUsed() if port in ids else 0)
-        for port, used in memory.items()
-    }
+    ids = {one.hostPort(): one.id() for one in known}
+    held = {ids.get(port, port): used for port, used in memory.items()}
+    disk = sum(one.diskSize() for one in sc._jsc.sc().getRDDStorageInfo())
+    return {**held, "disk": disk} if disk else held
 """,
     # The heap of the driver's JVM after a collection.
     "driver-jvm": """
