@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,16 @@ base = spark.range(0, 1000, 1, 1)
 for number in range({PLANS}):
     globals()[f"cached_{{number}}"] = base.select((F.col("id") + number).alias("x")).cache()
 """
+WATCH = """
+import json, time
+_spent, _trigger = [], get_ipython().events.trigger
+def _timed(event, *words, **named):
+    begin = time.perf_counter()
+    _trigger(event, *words, **named)
+    if event == "post_run_cell":
+        _spent.append((time.perf_counter() - begin) * 1000)
+get_ipython().events.trigger = _timed
+"""
 FILL = f"""
 for number in range({PLANS}):
     globals()[f"cached_{{number}}"].count()
@@ -34,12 +43,20 @@ for number in range({FRAMES - PLANS}):
     globals()[f"derived_{{number}}"] = globals()[f"cached_{{number % {PLANS}}}"].filter("x > 1")
 """
 IDLE_CELL = f"import time\ntime.sleep({IDLE})"
-CELL = "derived_{number} = cached_{number}.filter('x > 2')\ncached_{number}.limit(1).count()"
+# A second apart, as somebody works: the cells of a script in one go share a reading.
+CELL = """
+derived_{number} = cached_{number}.filter('x > 2')
+cached_{number}.limit(1).count()
+time.sleep(1)
+"""
+SAY = "open('spent.json', 'w').write(json.dumps(_spent))"
+FIRST = 5  # the number of the first of those cells
 
 
 def measured() -> dict[str, Any]:
     """Run the notebook; return what its recording tells of the readings of Spark."""
-    sources = [BUILD, FILL, DERIVE, *(CELL.format(number=n) for n in range(CELLS)), IDLE_CELL, "1"]
+    work = [CELL.format(number=number) for number in range(CELLS)]
+    sources = [BUILD, FILL, DERIVE, WATCH, *work, IDLE_CELL, SAY]
     cells = [new_code_cell(source) for source in sources]
     busy = load()
     with tempfile.TemporaryDirectory() as folder, spark.marked(spark.environment()) as environment:
@@ -52,14 +69,16 @@ def measured() -> dict[str, Any]:
         if done.returncode:
             raise RuntimeError(done.stderr[-500:])
         lines = [json.loads(text) for text in recording.read_text(encoding="utf-8").splitlines()]
-    return {**told(lines), "load": busy, "cores": os.cpu_count()}
+        spent = json.loads(Path(folder, "spent.json").read_text(encoding="utf-8"))
+    # The first end that was timed is that of the cell that began to time them.
+    return {**told(lines), "end_ms": spent[1 : CELLS + 1], "load": busy}
 
 
 def told(lines: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the readings after the notebook was built, and the sampler's share while it slept."""
     readings = [one for one in lines if one["kind"] == "spark" and one.get("caches")]
     whole = [one for one in readings if len(one["caches"]) >= PLANS]
-    after = [one for one in whole if (one.get("cell") or 0) > 3]
+    after = [one for one in whole if (one.get("cell") or 0) >= FIRST]
     ends = [one for one in after if one["reason"] == "cell"]
     return {
         "caches": max((len(one["caches"]) for one in readings), default=0),
@@ -72,7 +91,7 @@ def told(lines: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _idle(lines: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the CPU share of the probe within the cell that only slept, and its interval."""
-    marks = [one for one in lines if one["kind"] == "marker" and one.get("cell") == CELLS + 4]
+    marks = [one for one in lines if one["kind"] == "marker" and one.get("cell") == CELLS + FIRST]
     begin = min((one["t"] for one in marks), default=0)
     end = max((one["t"] for one in marks), default=0)
     samples = [one for one in lines if one["kind"] == "sample" and begin <= one["t"] <= end]

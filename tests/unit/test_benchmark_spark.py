@@ -11,7 +11,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
 from sparks.page import page  # noqa: E402
-from sparks.scale import CELLS, PLANS, told  # noqa: E402
+from sparks.scale import CELLS, FIRST, PLANS, told  # noqa: E402
 
 BURN = "import time\nwhile time.process_time() < 0.5: pass\n"
 PAIR = {
@@ -77,9 +77,9 @@ def test_only_readings_of_the_whole_notebook_count() -> None:
             "user_ns": 2_000_000, "took_ns": 9_000_000,
         }  # fmt: skip
 
-    last = CELLS + 4
+    last = CELLS + FIRST
     lines = [
-        reading(1, 1), reading(5, PLANS), reading(6, PLANS, "interval"),
+        reading(1, 1), reading(FIRST, PLANS), reading(FIRST + 1, PLANS, "interval"),
         {"kind": "marker", "cell": last, "t": 0}, {"kind": "marker", "cell": last, "t": 10**10},
         *({"kind": "sample", "t": n * 10**9, "cost": {"cpu_ns": n * 10**6}} for n in range(1, 6)),
     ]  # fmt: skip
