@@ -46,7 +46,18 @@ class Kernel:
         self._client = BlockingKernelClient(connection_file=str(self.file))
         self._client.load_connection_file()
         self._client.start_channels()
-        self._client.wait_for_ready(timeout=PATIENCE)
+        self._wait_until_ready(deadline)
+
+    def _wait_until_ready(self, deadline: float) -> None:
+        """Wait for the first answer; one that is slow to start is taken for dead by its client."""
+        while True:
+            try:
+                self._client.wait_for_ready(timeout=PATIENCE)
+                return
+            except RuntimeError:
+                assert self.process.poll() is None, self.log()
+                assert time.monotonic() < deadline, self.log()
+                time.sleep(0.1)
 
     def log(self) -> str:
         """Return what the kernel has said on its own streams."""

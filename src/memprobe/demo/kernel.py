@@ -18,7 +18,7 @@ from typing import Any
 
 from memprobe.errors import TargetError
 
-READY = 30.0  # seconds a kernel may take to start
+READY = 60.0  # seconds a kernel may take to start
 LEAVE = 5.0  # seconds it may take to stop before it is killed
 
 
@@ -31,17 +31,27 @@ class DemoKernel:
         self._client = _connection(self.connection_file)
         self._process = _start(self.connection_file)
         self.pid = self._process.pid
-        try:
-            self._client.start_channels()
-            self._client.wait_for_ready(timeout=READY)
-        except RuntimeError as error:
-            self.stop()
-            raise TargetError(
-                "the demo's kernel did not start",
-                cause=str(error),
-                remedy=f"see what it says: {sys.executable} -m ipykernel_launcher",
-                docs="verbs/demo.md",
-            ) from error
+        self._client.start_channels()
+        self._wait_until_ready()
+
+    def _wait_until_ready(self) -> None:
+        """Wait for the first answer; one that is slow to start is taken for dead by its client."""
+        deadline = time.monotonic() + READY
+        while True:
+            try:
+                self._client.wait_for_ready(timeout=READY)
+                return
+            except RuntimeError as error:
+                if self._process.poll() is None and time.monotonic() < deadline:
+                    time.sleep(0.1)
+                    continue
+                self.stop()
+                raise TargetError(
+                    "the demo's kernel did not start",
+                    cause=str(error),
+                    remedy=f"see what it says: {sys.executable} -m ipykernel_launcher",
+                    docs="verbs/demo.md",
+                ) from error
 
     def run(self, source: str) -> str | None:
         """Run one cell to its end and return the type of its error, or None."""
