@@ -134,7 +134,7 @@ def _scale(scaled: dict[str, Any] | None) -> Iterator[str]:
 def _times(what: str, values: list[float], goal: str) -> str:
     if len(values) < 2:
         return f"| {what} | – | – | – | {len(values)} | {goal} |"
-    high = quantiles(values, n=20)[-1]
+    high = quantiles(values, n=20, method="inclusive")[-1]
     shown = f"{median(values):.1f} | {high:.1f} | {max(values):.1f}"
     return f"| {what} | {shown} | {len(values)} | {goal} |"
 
@@ -142,5 +142,5 @@ def _times(what: str, values: list[float], goal: str) -> str:
 def _goal(values: list[float], most: float) -> str:
     if len(values) < 20:
         return f"p95 ≤ {most:.0f}: too few"
-    met = "**met**" if quantiles(values, n=20)[-1] <= most else "**missed**"
+    met = "**met**" if quantiles(values, n=20, method="inclusive")[-1] <= most else "**missed**"
     return f"p95 ≤ {most:.0f}: {met}"
