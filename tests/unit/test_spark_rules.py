@@ -691,7 +691,7 @@ def test_the_same_workers_grow_in_every_round(rounds: list[float], fires: bool) 
     found = findings(recording)
     assert [(one.code, one.status) for one in found] == ([("MP407", "suspect")] if fires else [])
     if fires:
-        assert found[0].exclusive_bytes == 90 * MB
+        assert found[0].exclusive_bytes == pytest.approx(90 * MB, rel=0.1)
         assert [one.expr for one in found[0].holders] == ["process 5", "process 6"]
 
 
@@ -712,16 +712,15 @@ def test_the_reading_at_the_end_tells_what_the_last_round_added(count: int, fire
     assert codes(recording) == ([("MP407", "suspect")] if fires else [])
 
 
-@pytest.mark.parametrize(("late", "fires"), [(0.1, True), (0.8, False)])
-def test_what_a_round_left_is_read_nearest_to_its_end(late: float, fires: bool) -> None:
+@pytest.mark.parametrize(("most", "fires"), [(176, True), (146, False)])
+def test_what_a_round_left_is_told_by_the_readings_around_its_end(most: int, fires: bool) -> None:
     # Cells follow each other at once, and samples come while each of them is half done.
-    sizes = [86.0, 86.0, 116.0, 116.0]
-    recording = working(*({5: size / 2, 6: size / 2} for size in sizes))
+    recording = working(*({5: size / 2, 6: size / 2} for size in (86.0, 86.0, 116.0, 146.0)))
     for sample in recording.samples[:4]:
         sample.t -= SECOND // 2
-    for number, size in enumerate((86, 116, 146, 176), start=3):
+    for number, size in enumerate((86, 116, 146, most), start=3):
         both = executor("driver", 0, python_rss=size * MB, rss_by="proc", workers=2)
-        recording.spark.append(spark(at=number - 1 + late, cell=number, executors=[both]))
+        recording.spark.append(spark(at=number - 0.9, cell=number, executors=[both]))
 
     assert codes(recording) == ([("MP407", "suspect")] if fires else [])
 

@@ -18,7 +18,6 @@ from memprobe.analysis.liveness import CellRun
 STEADY = 0.5
 NANOSECONDS = 10**9
 SHORTEST_SECONDS = 12.0  # of a script, after its warm-up
-LATE = NANOSECONDS  # after a round, a value that is still its own: a sample comes each second
 WARM_UP = 0.25  # of a script's time
 
 Series = Sequence[tuple[int, int]]  # (monotonic ns, value) in order of time
@@ -60,20 +59,22 @@ def value_in(series: Series, span: Span) -> int | None:
 
 
 def value_behind(series: Series, span: Span) -> int | None:
-    """Return what a round left, as read behind its work; None where nobody read it.
+    """Return what a round left when its work had ended; None where nobody read in the round.
 
-    Where the next cell followed at once, it is the reading nearest to the end of the work: one
-    from within a round lacks what the rest of it adds, one from the next has a part of that.
+    Where the next cell followed at once, it is worked out of the reading before that moment and
+    the one after it: one from within a round lacks what the rest of it adds, one from the next
+    has a part of that. What was added once is so spread over two rounds, never over more.
     """
     last = value_in(series, span)
-    if span.done is None or value_in(series, Span(span.done, span.end)) is not None:
+    if last is None or span.done is None:
         return last
-    number = bisect_right(series, (span.end, -1))
-    if number == len(series) or series[number][0] >= span.end + LATE:
+    if value_in(series, Span(span.done, span.end)) is not None:
         return last
-    after = series[number][0] - span.end
-    near = value_in(series, Span(max(span.begin, span.done - after), span.end))
-    return series[number][1] if near is None else last
+    number = bisect_right(series, (span.done, float("inf")))
+    if number == len(series):
+        return last
+    (before, low), (after, high) = series[number - 1], series[number]
+    return low + round((high - low) * (span.done - before) / (after - before))
 
 
 def grew(values: Sequence[int], least: int) -> list[int]:

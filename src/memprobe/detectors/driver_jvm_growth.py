@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from memprobe.analysis.evidence import Evidence
 from memprobe.analysis.spark_findings import DRIVER
-from memprobe.analysis.spark_rounds import Series, Span, grew, rounds, value_in
+from memprobe.analysis.spark_rounds import Series, Span, grew, rounds, value_behind, value_in
 from memprobe.findings import (
     Finding,
     Growth,
@@ -128,7 +128,7 @@ def _counts(evidence: Evidence, spans: list[Span]) -> list[int]:
     """Return the references before the first round and after each, as far as they are known."""
     told = [(one.t, one.jvm_objects) for one in evidence.recording.spark]
     series = [(t, count) for t, count in told if count is not None]
-    values = [value_in(series, span) for span in [_before(spans[0]), *spans]]
+    values = [value_behind(series, span) for span in [_before(spans[0]), *spans]]
     return [one for one in values if one is not None]
 
 
