@@ -5,6 +5,7 @@
     python scenarios/harness.py --no-fix             without executing the fixes
     python scenarios/harness.py --attach             attach to finished notebooks from outside
     python scenarios/harness.py --resume             go on where an earlier run was cut off
+    python scenarios/harness.py --kept               the page of a run that was cut off, as it is
 
 Exits with 1 where anything is wrong: a false positive, a miss, a wrong holder, bytes outside a
 scenario's tolerance, a program without a report, a scenario that is labelled wrong.
@@ -35,6 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
         print("\n".join(wrong), file=sys.stderr)
         return 2
     chosen, skipped = choose(options.only)
+    if options.kept:
+        skipped += [f"{case.name} (the run was cut off)" for case in chosen if not _is_kept(case)]
+        chosen = [case for case in chosen if _is_kept(case)]
     if not chosen:
         print("error: no program has that in its name", file=sys.stderr)
         return 2
@@ -58,10 +62,18 @@ def choose(only: list[str]) -> tuple[list[Case], list[str]]:
     return chosen, skipped
 
 
+def _kept(case: Case) -> Path:
+    return KEPT / f"{case.name.replace('/', '.')}.pickle"
+
+
+def _is_kept(case: Case) -> bool:
+    return _kept(case).exists()
+
+
 def judge_case(case: Case, options: argparse.Namespace) -> Verdict:
     """Run and judge one program, and execute its fix."""
-    kept = KEPT / f"{case.name.replace('/', '.')}.pickle"
-    if options.resume and kept.exists():
+    kept = _kept(case)
+    if (options.resume or options.kept) and kept.exists():
         earlier: Verdict = pickle.loads(kept.read_bytes())
         return earlier
     verdict = runner.run(case, attach=options.attach)
@@ -106,6 +118,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--no-fix", dest="fix", action="store_false")
     parser.add_argument("--attach", action="store_true")
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--kept", action="store_true")
     return parser.parse_args(arguments)
 
 
