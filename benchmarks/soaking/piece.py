@@ -17,6 +17,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from machine import load
 from memprobe.recording.schema import Snapshot
 from memprobe.targets.kernel import Attachment, AttachOptions, attach
+from memprobe.targets.kernel_ready import wait_until_ready
 
 PROGRAMS = Path(__file__).resolve().parents[1] / "programs"
 PATIENCE = 60.0  # seconds for a snapshot or a cell: what takes longer hangs
@@ -46,18 +47,7 @@ class Kernel:
         self._client = BlockingKernelClient(connection_file=str(self.file))
         self._client.load_connection_file()
         self._client.start_channels()
-        self._wait_until_ready(deadline)
-
-    def _wait_until_ready(self, deadline: float) -> None:
-        """Wait for the first answer; one that is slow to start is taken for dead by its client."""
-        while True:
-            try:
-                self._client.wait_for_ready(timeout=PATIENCE)
-                return
-            except RuntimeError:
-                assert self.process.poll() is None, self.log()
-                assert time.monotonic() < deadline, self.log()
-                time.sleep(0.1)
+        wait_until_ready(self._client, lambda: self.process.poll() is None, PATIENCE)
 
     def log(self) -> str:
         """Return what the kernel has said on its own streams."""

@@ -26,6 +26,7 @@ from memprobe.targets import contexts as module
 from memprobe.targets import discovery, jupyter_files, kernel_argv
 from memprobe.targets.contexts import ContextRow
 from memprobe.targets.kernel import AttachOptions, attach
+from memprobe.targets.kernel_ready import wait_until_ready
 from memprobe.targets.processes import Process, require_proc
 from memprobe.targets.session import SessionFolder
 
@@ -134,17 +135,19 @@ def vscode(
     notebook = tmp_path_factory.mktemp("vscode") / "mine" / "etl.ipynb"
     environ = {**os.environ, "JPY_SESSION_NAME": str(notebook)}
     argv = [sys.executable, "-m", "ipykernel_launcher", f"--f={file}"]
-    with running(argv, wait=False, env=environ) as kernel, client(file):
+    with running(argv, wait=False, env=environ) as kernel, client(file, kernel):
         yield notebook, kernel
 
 
 @contextlib.contextmanager
-def client(file: Path) -> Iterator[BlockingKernelClient]:
+def client(
+    file: Path, alive: subprocess.Popen[bytes] | None = None
+) -> Iterator[BlockingKernelClient]:
     link = BlockingKernelClient(connection_file=str(file))
     link.load_connection_file()
     link.start_channels()
     try:
-        link.wait_for_ready(timeout=PATIENCE)
+        wait_until_ready(link, lambda: alive is None or alive.poll() is None, PATIENCE)
         yield link
     finally:
         link.stop_channels()

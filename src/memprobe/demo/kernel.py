@@ -17,6 +17,7 @@ from queue import Empty
 from typing import Any
 
 from memprobe.errors import TargetError
+from memprobe.targets.kernel_ready import wait_until_ready
 
 READY = 60.0  # seconds a kernel may take to start
 LEAVE = 5.0  # seconds it may take to stop before it is killed
@@ -32,26 +33,16 @@ class DemoKernel:
         self._process = _start(self.connection_file)
         self.pid = self._process.pid
         self._client.start_channels()
-        self._wait_until_ready()
-
-    def _wait_until_ready(self) -> None:
-        """Wait for the first answer; one that is slow to start is taken for dead by its client."""
-        deadline = time.monotonic() + READY
-        while True:
-            try:
-                self._client.wait_for_ready(timeout=READY)
-                return
-            except RuntimeError as error:
-                if self._process.poll() is None and time.monotonic() < deadline:
-                    time.sleep(0.1)
-                    continue
-                self.stop()
-                raise TargetError(
-                    "the demo's kernel did not start",
-                    cause=str(error),
-                    remedy=f"see what it says: {sys.executable} -m ipykernel_launcher",
-                    docs="verbs/demo.md",
-                ) from error
+        try:
+            wait_until_ready(self._client, lambda: self._process.poll() is None, READY)
+        except RuntimeError as error:
+            self.stop()
+            raise TargetError(
+                "the demo's kernel did not start",
+                cause=str(error),
+                remedy=f"see what it says: {sys.executable} -m ipykernel_launcher",
+                docs="verbs/demo.md",
+            ) from error
 
     def run(self, source: str) -> str | None:
         """Run one cell to its end and return the type of its error, or None."""
