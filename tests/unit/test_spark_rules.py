@@ -22,7 +22,7 @@ from memprobe.analysis.build import report
 from memprobe.config import Config
 from memprobe.findings import Finding
 from memprobe.recording.reader import Recording
-from memprobe.recording.schema import Marker, Sample, SparkCache
+from memprobe.recording.schema import Marker, Sample, Spark, SparkCache, SparkReach
 
 RDD = "spark.sparkContext._jsc.getPersistentRDDs()"
 MADE = [Cell("df", used="spark")]
@@ -122,6 +122,19 @@ def test_an_equal_frame_that_was_built_again_uses_it() -> None:
     assert codes(sparking(named, gone, spark(again), cells=[*MADE, *idle(3)])) == []
     long_ago = [*MADE, *idle(8)]
     assert codes(sparking(named, gone, spark(again), cells=long_ago)) == [("MP401", "leaking")]
+
+
+def test_a_frame_that_every_cell_builds_anew_is_alive_while_the_cell_runs() -> None:
+    unnamed = SparkReach(expr="?", root="interpreter", how="itself")
+
+    def seen(number: int, *holders: SparkReach, reads: int) -> Spark:
+        row = cache(8, reads=reads, read_cell=number, read_t=number * SECOND)
+        row.holders = list(holders)
+        return spark(row, cell=number)
+
+    running = [seen(number, unnamed, reads=number) for number in range(2, 6)]
+    ended = seen(5, reads=5)
+    assert codes(sparking(*running, ended, cells=[*MADE, *idle(4)])) == []
 
 
 def test_a_read_before_the_name_went_does_not_save_it() -> None:

@@ -250,7 +250,8 @@ def _is_over(evidence: Evidence, last: Spark) -> bool:
 
 
 def _is_name(reach: SparkReach) -> bool:
-    return reach.how in DIRECT and reach.root not in (OUTPUT, TRACEBACK)
+    """Whether a name leads there: a frame without one may be what a running cell builds anew."""
+    return reach.how in DIRECT and reach.expr != UNNAMED and reach.root not in (OUTPUT, TRACEBACK)
 
 
 def _as_holder(reach: SparkReach) -> Holder:
