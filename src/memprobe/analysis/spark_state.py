@@ -186,10 +186,18 @@ class Cached:
         first = None
         for reading, caches in zip(reversed(self.state.readings), reversed(self.state.history)):
             then = caches.get(self.cache.id)
-            if then is None or any(_is_name(reach) for reach in then.holders):
+            if then is None or any(map(self._is_name, then.holders)):
                 break
             first = reading
         return first
+
+    def _is_name(self, reach: SparkReach) -> bool:
+        """Whether somebody holds it who may let go of it.
+
+        A frame without a name is a script's local; in a notebook what a running cell builds anew.
+        """
+        named = reach.expr != UNNAMED or not self.state.evidence.is_notebook
+        return named and reach.how in DIRECT and reach.root not in (OUTPUT, TRACEBACK)
 
     def is_long_unread(self) -> bool:
         """Whether no query read it in the last ``stale-cells`` cells; False where unknown."""
@@ -247,11 +255,6 @@ def _is_over(evidence: Evidence, last: Spark) -> bool:
     since = [run for run in evidence.liveness.runs if run.started > last.t]
     # One of them may be the cell that stopped it.
     return len(since) > 1 and any(one.reason in WITH_READING for one in later)
-
-
-def _is_name(reach: SparkReach) -> bool:
-    """Whether a name leads there: a frame without one may be what a running cell builds anew."""
-    return reach.how in DIRECT and reach.expr != UNNAMED and reach.root not in (OUTPUT, TRACEBACK)
 
 
 def _as_holder(reach: SparkReach) -> Holder:
