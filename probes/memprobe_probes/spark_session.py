@@ -149,14 +149,7 @@ class Driver:
 
     def field_of(self, target: Handle, name: str, class_name: str) -> Any:
         """Return a field of any access that ``class_name`` declares."""
-
-        def find() -> Handle:
-            cls = self.gateway.static("java.lang.Class", "forName", class_name)
-            field: Handle = self.gateway.call(cls, "getDeclaredField", name)
-            self.gateway.call(field, "setAccessible", True)
-            return field
-
-        return self.gateway.call(self.lasting(f"{class_name}.{name}", find), "get", target)
+        return self.gateway.call(self.field_reader(name, class_name), "get", target)
 
     def field_reader(self, name: str, class_name: str) -> Handle:
         """Return the reflected field itself, to read it of many objects at once."""

@@ -37,14 +37,15 @@ class Span:
     done: int | None = None
 
 
-def rounds(evidence: Evidence, jobs: Series) -> Iterator[list[Span]]:
+def rounds(evidence: Evidence) -> Iterator[list[Span]]:
     """Yield lists of equal rounds, in order of time, of at least ``growth-rounds`` each.
 
-    ``jobs`` tells how many jobs Spark had run by when; only a script needs it.
+    A script's are steps in time, in each of which Spark ran jobs.
     """
     if evidence.is_notebook:
         yield from _runs_of_cells(evidence)
         return
+    jobs = [(one.t, one.jobs) for one in evidence.recording.spark if one.jobs is not None]
     windows = _windows(evidence, evidence.config.growth_rounds + 1)
     if windows and all(_rose(jobs, window) for window in windows):
         yield windows

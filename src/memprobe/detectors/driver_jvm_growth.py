@@ -68,8 +68,7 @@ class DriverJvmGrowth:
 
     def detect(self, evidence: Evidence) -> Iterator[Finding]:
         """Yield at most one finding about the heap, or else about references."""
-        jobs = [(one.t, one.jobs) for one in evidence.recording.spark if one.jobs is not None]
-        for spans in rounds(evidence, jobs):
+        for spans in rounds(evidence):
             found = self._heap(evidence, spans) or self._references(evidence, spans)
             if found is not None:
                 yield found

@@ -71,8 +71,7 @@ class PythonWorkerGrowth:
 
     def detect(self, evidence: Evidence) -> Iterator[Finding]:
         """Yield at most one finding about the workers on this host, or else about executors."""
-        jobs = [(one.t, one.jobs) for one in evidence.recording.spark if one.jobs is not None]
-        for spans in rounds(evidence, jobs):
+        for spans in rounds(evidence):
             found = self._on_this_host(evidence, spans) or self._elsewhere(evidence, spans)
             if found is not None:
                 yield found
