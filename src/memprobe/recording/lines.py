@@ -10,6 +10,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from memprobe.recording.schema import (
+    Account,
     Allocations,
     End,
     Event,
@@ -29,6 +30,7 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "snapshot": Snapshot,
     "spark": Spark,
     "jvm": Jvm,
+    "account": Account,
     "allocations": Allocations,
     "event": Event,
     "end": End,

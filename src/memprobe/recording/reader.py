@@ -30,6 +30,7 @@ from memprobe.recording.lines import (
 )
 from memprobe.recording.schema import (
     FORMAT,
+    Account,
     Allocations,
     End,
     Event,
@@ -68,6 +69,7 @@ class Recording:
     snapshots: list[Snapshot] = field(default_factory=list)
     spark: list[Spark] = field(default_factory=list)
     jvm: list[Jvm] = field(default_factory=list)
+    accounts: list[Account] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     allocations: Allocations | None = None
     end: End | None = None
@@ -228,6 +230,8 @@ def _add(recording: Recording, record: Record, skipped: Counter[str]) -> None:
             recording.spark.append(record)
         case Jvm():
             recording.jvm.append(record)
+        case Account():
+            recording.accounts.append(record)
         case Allocations():
             recording.allocations = record
         case End():

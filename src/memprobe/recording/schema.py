@@ -431,6 +431,46 @@ class Jvm(Struct, kw_only=True, tag_field="kind", tag="jvm"):
     unmeasured: list[Unmeasured] = field(default_factory=list)
 
 
+class ProcessMemory(Struct, kw_only=True):
+    """The resident memory of one process, in buckets that sum up to it.
+
+    The names of the buckets are those of ``memprobe_probes.account_buckets``; one that is missing
+    could not be told apart.
+    """
+
+    pid: int
+    role: str = "driver-python"  # or driver-jvm, executor-jvm, python-worker, child
+    rss: int | None = None  # the sum of smaps
+    pss: int | None = None
+    swap: int | None = None
+    anonymous: int | None = None  # of rss: neither a file's nor shared
+    buckets: dict[str, int] = field(default_factory=dict)  # {}: of the cheap account
+    trimmable: int | None = None  # of malloc-retained: whole pages that malloc_trim gives back
+
+
+class Account(Struct, kw_only=True, tag_field="kind", tag="account"):
+    """Where the resident memory of the context lies, byte by byte.
+
+    The cheap account (``full`` false) has the totals and what allocators tell of themselves.
+    """
+
+    t: int
+    reason: str = "interval"  # or as a snapshot's
+    full: bool = False
+    cell: int | None = None  # the last cell that had started
+    processes: list[ProcessMemory] = field(default_factory=list)  # the target first
+    malloc_used: int | None = None  # in use of glibc's heaps, what is mapped for itself included
+    malloc_free: int | None = None  # free in them
+    arrow_live: int | None = None  # bytes of Arrow's default pool
+    arrow_backend: str | None = None  # system, jemalloc, mimalloc
+    python_blocks: int | None = None  # sys.getallocatedblocks()
+    limit_used: int | None = None  # what counts against the effective limit
+    neighbours: list[Child] = field(default_factory=list)  # others under the same limit, largest
+    took_ns: int | None = None
+    pause_ns: int | None = None  # part of it in which the program may have waited
+    unmeasured: list[Unmeasured] = field(default_factory=list)
+
+
 class GroupSites(Struct, kw_only=True):
     """Where the bytes of one group of a snapshot were allocated."""
 
@@ -479,7 +519,8 @@ class End(Struct, kw_only=True, tag_field="kind", tag="end"):
     at_exit: float | None = None  # seconds of them that the last snapshot took, its copy included
 
 
-Record = Header | Sample | Marker | Snapshot | Spark | Jvm | Allocations | Event | End
+Record = Header | Sample | Marker | Snapshot | Spark | Jvm | Account | Allocations | Event | End
 KINDS = (
-    "header", "sample", "snapshot", "marker", "spark", "jvm", "allocations", "event", "end",
+    "header", "sample", "snapshot", "marker", "spark", "jvm", "account", "allocations", "event",
+    "end",
 )  # fmt: skip
