@@ -164,12 +164,15 @@ def _lease(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
 def _snapshot(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
     # Who asks may allow another pause than who started the probe, and look into other holders.
     allowed, inside = probe.config["max_pause"], probe.inside
+    counted = probe.config.get("jvm_histogram")
     probe.config["max_pause"] = args.get("max_pause", allowed)
+    probe.config["jvm_histogram"] = bool(args.get("jvm_histogram"))
     probe.inside = [*map(str, args.get("inside") or ()), *inside]
     try:
         probe.snapshot("request", on_user_thread=_watcher is None)
     finally:
         probe.config["max_pause"], probe.inside = allowed, inside
+        probe.config["jvm_histogram"] = counted
     return {"written": probe.recorder.written}
 
 

@@ -198,7 +198,8 @@ class Probe:
             if reader is not None and not reader.failed:
                 reason = reason or reader.due()
                 if reason is not None:
-                    reader.read(reason)
+                    wanted = reason == "request" and bool(self.config.get("jvm_histogram"))
+                    reader.read(reason, histogram=wanted)
 
     def _cell_ended(self, ended: Any) -> None:
         reader = self.spark()
@@ -282,7 +283,7 @@ class Probe:
             return self.hooks.growing()
         return [] if self._census is None else list(self._census.growing())
 
-    def _usage(self, *, at_exit: bool) -> dict[str, list[str]]:
+    def _usage(self, *, at_exit: bool) -> dict[str, list[Any]]:
         """Return what the code does with containers: of a script at its end, else of the cells."""
         if self.hooks is not None:
             return {"memos": self.hooks.memos()}
@@ -291,8 +292,13 @@ class Probe:
         from . import usage
 
         found, exprs = usage.of_program(), self._counted().exprs()
-        return {"grown": found.grown(exprs),
-                "memos": usage.named(exprs, found.memos)}  # fmt: skip
+        told: dict[str, list[Any]] = {"grown": found.grown(exprs),
+                                      "memos": usage.named(exprs, found.memos)}  # fmt: skip
+        if "pyspark" in sys.modules:
+            from . import cache_calls
+
+            told["cache_calls"] = cache_calls.of_sources(usage.sources())
+        return told
 
     def guarded(self, *, on_user_thread: bool) -> Guarded:
         """Return a context that accounts the block's CPU time and turns its errors into events."""

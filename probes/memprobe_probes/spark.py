@@ -117,15 +117,18 @@ class SparkReader:
         except (JvmError, JvmGone):
             return False
 
-    def read(self, reason: str) -> None:
-        """Read the application and write what is new. Never raises for what the JVM does."""
+    def read(self, reason: str, *, histogram: bool = False) -> None:
+        """Read the application and write what is new. Never raises for what the JVM does.
+
+        ``histogram``: count the objects on the JVM's heap by class, too; it stands still for that.
+        """
         if not self.look() or self._app is None:
             self._read_connect(reason)
             return
         if not self._reading.acquire(timeout=READING):
             return  # another thread is at it, and the JVM is slow
         try:
-            self._read(self._app, reason)
+            self._read(self._app, reason, histogram)
         except Exception as error:
             self.failed = True
             self._write("event", event="probe-error", detail=place(error))
@@ -133,10 +136,10 @@ class SparkReader:
         finally:
             self._reading.release()
 
-    def _read(self, app: Application, reason: str) -> None:
+    def _read(self, app: Application, reason: str, histogram: bool) -> None:
         started, cpu = time.monotonic_ns(), time.thread_time_ns()
         self._wanted = None
-        fields = reading_of(app, reason, self._last_cell, self._shell)
+        fields = reading_of(app, reason, self._last_cell, self._shell, histogram=histogram)
         if app.driver.is_stopping():
             return  # what was read is what the program had not taken down yet
         fields["took_ns"] = time.monotonic_ns() - started

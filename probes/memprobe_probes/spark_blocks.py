@@ -45,6 +45,13 @@ class Blocks:
             row["disk"] += disk
         return sorted(kinds.values(), key=lambda row: -row["memory"] - row["disk"])
 
+    def on_disk(self) -> dict[str, int]:
+        """Return executor → bytes on its disk."""
+        found: dict[str, int] = {}
+        for executor, _, _, disk in self.rows:
+            found[executor] = found.get(executor, 0) + disk
+        return found
+
     def of(self, kind: str) -> dict[int, dict[str, list[int]]]:
         """Return number → executor → [memory, disk] for blocks ``rdd_N_…`` or ``broadcast_N…``."""
         found: dict[int, dict[str, list[int]]] = {}

@@ -145,7 +145,11 @@ def held(found: Found, java: str) -> bool:
     any more stays until Python collects cycles: its references are counted.
     """
     table = _table()
-    reference = table.get(f"{found.prefix}{java}") if table is not None else None
+    if table is None:
+        return True
+    reference = table.get(f"{found.prefix}{java}")
+    if reference is None:
+        return False  # Python has collected it since it was listed
     if type(reference) is not weakref.ref:
         return True
     counts = _references(reference)

@@ -33,12 +33,14 @@ if TYPE_CHECKING:
     from .spark_holders import Names
 
 _ATTEMPTS = 3  # to see what is cached while no cell begins
+HISTOGRAM = 60.0  # seconds that a JVM may take to count what is on its heap
 LEARNING = 0.5  # seconds of one reading for frames that were not seen before
 
 
 def reading_of(
-    app: Application, reason: str, last_cell: Callable[[], int | None], shell: Any
-) -> dict[str, Any]:
+    app: Application, reason: str, last_cell: Callable[[], int | None], shell: Any, *,
+    histogram: bool = False,
+) -> dict[str, Any]:  # fmt: skip
     """Return the fields of a reading; a part that could not be read is None, and said.
 
     ``last_cell`` returns the last cell that had started.
@@ -54,6 +56,8 @@ def reading_of(
         reading.part("streaming queries", reading.read_streams)
         reading.part("counters", reading.read_counts)
         reading.part("the driver's JVM", reading.read_jvm)
+        if histogram:
+            reading.part("classes of the driver's JVM", reading.read_histogram)
     return fields
 
 
@@ -145,7 +149,13 @@ class Reading:
         if app.executors is None:
             app.executors = spark_executors.Executors(str(app.driver.app))
             app.pid = spark_jvm.pid_on_this_host(app.driver.gateway)
-        self.fields["executors"] = app.executors.read(app.driver, app.pid)
+        rows = self.fields["executors"] = app.executors.read(app.driver, app.pid)
+        if app.sizes is not None and app.sizes[1] >= self.t:
+            # Spark's own sum takes the file of a destroyed broadcast for two.
+            disk = app.sizes[0].on_disk()
+            for row in rows:
+                if row["active"]:
+                    row["disk"] = disk.get(row["id"], 0)
         for what, why in app.executors.unmeasured():
             self.unmeasured(what, why)
 
@@ -174,6 +184,12 @@ class Reading:
     def read_jvm(self) -> None:
         """Read the JVM itself, for a record of its own."""
         self.fields["jvm"] = {**spark_jvm.read(self.app.driver.gateway), "cell": self.cell}
+
+    def read_histogram(self) -> None:
+        """Count the objects on the JVM's heap by class: it stands still, a second per GB or so."""
+        gateway = self.app.driver.gateway
+        with gateway.scope(HISTOGRAM):
+            self.fields["jvm"]["histogram"] = spark_jvm.histogram(gateway)
 
     def names(self) -> Names:
         """Return the names that lead to objects of PySpark, looked up once in a reading."""

@@ -207,7 +207,7 @@ def of_program() -> Usage:
     """Return what the sources of the main program and of the user's modules do."""
     usage = Usage()
     total = 0
-    for source in _sources():
+    for _, source in sources():
         total += len(source)
         if total > LONGEST_SOURCES:
             # What was not read may read any container: say nothing rather than something wrong.
@@ -229,7 +229,11 @@ def _path(names: dict[str, Any]) -> str | None:
     return path if type(path) is str else None
 
 
-def _sources() -> Iterator[bytes]:
+def sources() -> Iterator[tuple[str, bytes]]:
+    """Yield path and content of the main program and of the user's modules.
+
+    What cannot be read has more bytes than anybody looks at.
+    """
     main = sys.modules.get("__main__")
     spaces = [vars(main)] if main is not None else []
     spaces += [names for _, names in roots.user_modules(set())]
@@ -239,6 +243,6 @@ def _sources() -> Iterator[bytes]:
             continue
         try:
             with open(path, "rb") as file:
-                yield file.read(LONGEST_SOURCE + 1)
+                yield path, file.read(LONGEST_SOURCE + 1)
         except OSError:
-            yield b"\0" * (LONGEST_SOURCES + 1)
+            yield path, b"\0" * (LONGEST_SOURCES + 1)

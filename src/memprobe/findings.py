@@ -62,7 +62,7 @@ class Created(Struct, kw_only=True):
     cell_id: str | None = None
     line: int | None = None
     file: str | None = None
-    source: Literal["hook", "history", "allocation"] = "hook"
+    source: Literal["hook", "history", "allocation", "code"] = "hook"
 
 
 class AllocationSite(Struct, kw_only=True):

@@ -287,3 +287,7 @@ def test_a_script_is_read_while_it_runs_and_at_its_end(tmp_path: Path, ends: str
     assert [(one.expr, one.how, one.root) for one in cache.holders] == [("df", "itself", "module")]
     assert (cache.reads, cache.cached, cache.partitions, cache.cell) == (1, 2, 2, None)
     assert cache.since is not None
+    lines = [line for line, text in enumerate(SCRIPT.splitlines(), 1) if ".cache()" in text]
+    assert [(one.file, [one.line], one.names) for one in recording.snapshots[-1].cache_calls] == [
+        ("job.py", lines, ["df"])
+    ]

@@ -217,3 +217,5 @@ def test_an_object_that_only_its_own_methods_keep_is_held_by_nobody(
     assert spark_frames.held(found, "o1")  # by the method that somebody kept
     del method
     assert not spark_frames.held(found, "o1")
+    table.clear()
+    assert not spark_frames.held(found, "o1")  # collected since it was listed

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePath
 
+from memprobe.analysis.cache_places import called_at
 from memprobe.analysis.evidence import Evidence
 from memprobe.analysis.growth import base
 from memprobe.analysis.spark_state import LET_GO, Cached, SparkState, is_typable
@@ -124,7 +125,10 @@ def created(cached: Cached) -> Created | None:
             cell=cache.cell, cell_id=run.cell_id if run else None,
             source="history" if run is not None and not run.observed else "hook",
         )  # fmt: skip
-    return Created(file=PurePath(cache.file).name, line=cache.line) if cache.file else None
+    if cache.file:
+        return Created(file=PurePath(cache.file).name, line=cache.line)
+    call = called_at(cached)
+    return Created(file=call.file, line=call.line, source="code") if call else None
 
 
 def made_in(cached: Cached) -> str:
@@ -212,5 +216,7 @@ def _fingerprint(code: str, cached: Cached, first: Holding) -> str:
     edge = first.expr if first.root != EXECUTOR else "RDD"
     path = [PathStep(type="", edge=edge), PathStep(type="", edge=cached.cache.shape)]
     cache, run = cached.cache, cached.run
-    made = run.hash if run is not None else f"{PurePath(cache.file or '').name}:{cache.line}"
+    # Without the line of a script: it moves with every edit above it.
+    place = created(cached)
+    made = run.hash if run is not None else (place.file if place else None) or ""
     return fingerprint(code, first.root, TYPES[cache.kind], path, made)

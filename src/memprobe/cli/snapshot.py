@@ -16,8 +16,9 @@ from memprobe.cli.rules import known_before, rule_options
 from memprobe.reporters import FORMATS
 
 if TYPE_CHECKING:
-    from memprobe.config import Config
+    from memprobe.findings import SparkReport
     from memprobe.targets.contexts import KernelContext
+    from memprobe.targets.kernel import AttachOptions
 
 DOCS = "verbs/snapshot.md"
 
@@ -36,13 +37,18 @@ DOCS = "verbs/snapshot.md"
     help="How long to wait for the target's answer.",
 )  # fmt: skip
 @inside_option
+@click.option(
+    "--jvm-histogram",
+    is_flag=True,
+    help="Also count the objects of Spark's driver JVM by class; it stands still for that.",
+)
 @rule_options
 @click.option("--output-format", type=click.Choice(FORMATS), default="text", show_default=True)
 @click.option("-q", "--quiet", is_flag=True, help="No progress, only the report.")
 def command(
     target: str | None, output: Path | None, force: bool, max_pause: str | None, timeout: float,
-    inside: tuple[str, ...], select: str | None, ignore: str | None, baseline: str | None,
-    output_format: str, quiet: bool,
+    inside: tuple[str, ...], jvm_histogram: bool, select: str | None, ignore: str | None,
+    baseline: str | None, output_format: str, quiet: bool,
 ) -> int:  # fmt: skip
     """Take one snapshot of a running notebook or script, also while a cell runs, and report.
 
@@ -53,15 +59,23 @@ def command(
     from memprobe import config
     from memprobe.cli.judge import judge
     from memprobe.targets.discovery import Asked, resolve
+    from memprobe.targets.kernel import AttachOptions
 
     settings = config.load(max_pause=max_pause, select=select, ignore=ignore)
     known = known_before(settings, baseline)
     asked = exprs(inside, DOCS)
     context = resolve(target, Asked("snapshot", scripts=True))
     with _recording(output) as path:
-        _take(context, path, force, timeout, settings, asked, quiet)
+        options = AttachOptions(
+            output=path, program=_name(context), interval=settings.interval, timeout=timeout,
+            max_pause=settings.max_pause, cap=settings.cap, force=force, lease=settings.lease,
+            cpu_share=settings.cpu_share, inside=asked, jvm_histogram=jvm_histogram,
+        )  # fmt: skip
+        _take(context, options, quiet)
         verdict = judge([str(path)], settings, known, asked)
     for report in verdict.reports:
+        if jvm_histogram and (report.spark is None or not _counted(report.spark)):
+            _say(False, "no class was counted: no JVM of a Spark driver answered")
         report.recording.path = str(output or "")  # else it is gone
         report.overhead.cpu_share = None  # of one look's time it says nothing
         verdict.show(output_format)
@@ -81,19 +95,14 @@ def _recording(output: Path | None) -> Iterator[Path]:
         yield Path(folder, "snapshot.memprobe")
 
 
-def _take(
-    context: KernelContext, path: Path, force: bool, timeout: float, settings: Config,
-    inside: tuple[str, ...], quiet: bool,
-) -> None:  # fmt: skip
+def _counted(spark: SparkReport) -> bool:
+    return spark.jvm is not None and bool(spark.jvm.classes_by_bytes)
+
+
+def _take(context: KernelContext, options: AttachOptions, quiet: bool) -> None:
     from memprobe.targets import snapshot
     from memprobe.targets.interrupts import Interrupts
-    from memprobe.targets.kernel import AttachOptions
 
-    options = AttachOptions(
-        output=path, program=_name(context), interval=settings.interval, timeout=timeout,
-        max_pause=settings.max_pause, cap=settings.cap, force=force, lease=settings.lease,
-        cpu_share=settings.cpu_share, inside=inside,
-    )  # fmt: skip
     _say(quiet, f"looking at {_name(context)} (process {context.pid})")
     with Interrupts() as interrupts:
         if context.connection_file is None:

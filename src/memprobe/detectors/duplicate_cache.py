@@ -134,7 +134,7 @@ def _place(cached: Cached) -> str:
     """Return the source of the cell, or the line of a script, that cached it."""
     if cached.run is not None:
         return cached.run.hash or f"cell {cached.cache.cell}"
-    return f"{cached.cache.file}:{cached.cache.line}" if cached.cache.file else ""
+    return made_in(cached)
 
 
 def _chains(state: SparkState, told: set[int]) -> Iterator[tuple[Cached, list[Cached]]]:

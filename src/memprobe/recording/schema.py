@@ -252,6 +252,15 @@ class Cycles(Struct, kw_only=True):
     saved: int | None = None  # bytes that only gc.garbage keeps
 
 
+class CacheCall(Struct, kw_only=True):
+    """A line of a script that asks Spark to keep something, and what the kept data is called."""
+
+    file: str
+    line: int
+    kind: Literal["cache", "checkpoint"] = "cache"
+    names: list[str] = field(default_factory=list)
+
+
 class Snapshot(Struct, kw_only=True, tag_field="kind", tag="snapshot"):
     """What named holders keep alive at an instant, as tables, never as the raw graph."""
 
@@ -272,6 +281,7 @@ class Snapshot(Struct, kw_only=True, tag_field="kind", tag="snapshot"):
     awaited: list[str] = field(default_factory=list)  # names that callbacks may read at any time
     grown: list[str] = field(default_factory=list)  # containers that code only adds to
     memos: list[str] = field(default_factory=list)  # dicts that code looks up by key and fills
+    cache_calls: list[CacheCall] = field(default_factory=list)  # lines of a script, at its end
     holders: list[Holder] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
     types: list[TypeCount] = field(default_factory=list)

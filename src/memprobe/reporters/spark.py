@@ -28,6 +28,7 @@ NONE = "–"
 CACHES = ("Spark storage", "held by", "made", "memory", "disk", "stored", "reads")
 EXECUTORS = ("Executor", "storage used", "of max", "JVM RSS", "Python RSS", "spilled")
 BROADCASTS = ("Broadcast", "held by", "made", "stored", "file", "in Python")
+CLASSES = ("Driver JVM class", "instances", "bytes")
 LEFT_COLUMNS = 3  # of caches and broadcasts: texts; the others are numbers
 
 
@@ -50,6 +51,8 @@ def parts(spark: SparkReport) -> Iterator[tuple[tuple[str, ...], list[list[str]]
     if told:
         most = SHOWN // 2
         yield BROADCASTS, list(map(_broadcast, told[:most])), _more(len(told), most, "broadcast")
+    if spark.jvm is not None and spark.jvm.classes_by_bytes:
+        yield CLASSES, list(map(_class, spark.jvm.classes_by_bytes[:SHOWN])), ""
 
 
 def facts(spark: SparkReport) -> list[str]:
@@ -165,6 +168,11 @@ def _broadcast(row: SparkBroadcastRow) -> list[str]:
     ]  # fmt: skip
 
 
+def _class(row: list[int | str]) -> list[str]:
+    name, count, total = row
+    return [printable(str(name)), f"{int(count):,}", size(int(total))]
+
+
 def _is_stored(row: SparkBroadcastRow) -> bool:
     return bool(row.memory or row.disk or row.file or row.in_python)
 
@@ -189,7 +197,7 @@ def _more(number: int, shown: int, noun: str) -> str:
 def table(titles: tuple[str, ...], rows: list[list[str]]) -> Table:
     """Return one of ``parts`` for a terminal."""
     found = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim not bold")
-    texts = LEFT_COLUMNS if titles is not EXECUTORS else 1
+    texts = LEFT_COLUMNS if titles not in (EXECUTORS, CLASSES) else 1
     found.add_column(Text(titles[0], "bold not dim"), no_wrap=True)
     for position, title in enumerate(titles[1:], start=1):
         if position < texts:

@@ -57,6 +57,7 @@ class AttachOptions:
     log: AllocationLog | None = None  # the kernel records its allocations too
     tracemalloc: int = 0  # frames that tracemalloc is started with
     inside: tuple[str, ...] = ()  # holders to look into, by expression
+    jvm_histogram: bool = False  # count the objects of Spark's driver JVM by class
 
 
 def attach(
@@ -385,5 +386,6 @@ def _config(pid: int, options: AttachOptions) -> dict[str, Any]:
         "memray": options.log.config if options.log else None,
         "tracemalloc": options.tracemalloc,
         "inside": list(options.inside),
+        "jvm_histogram": options.jvm_histogram,
         "walker": walker_file.offered(),
     }

@@ -36,6 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "memray": None,
     "tracemalloc": 0,
     "inside": (),
+    "jvm_histogram": False,
 }
 SLICE = 0.1  # seconds between two looks at whether anybody still waits for a reply
 FIFOS = ("control", "replies", "alive")

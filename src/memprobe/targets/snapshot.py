@@ -106,7 +106,10 @@ def of_script(pid: int, options: AttachOptions, interrupts: Interrupts) -> None:
 
 def _asked(options: AttachOptions) -> dict[str, Any]:
     """Return what a probe that is there already is asked for."""
-    return {"max_pause": options.max_pause, "inside": list(options.inside)}
+    return {
+        "max_pause": options.max_pause, "inside": list(options.inside),
+        "jvm_histogram": options.jvm_histogram,
+    }  # fmt: skip
 
 
 def _session_folder(pid: int) -> SessionFolder:
