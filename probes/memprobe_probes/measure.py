@@ -57,6 +57,7 @@ class Probe:
         self.inside: Sequence[str] = config.get("inside") or ()  # holders, by expression
         self._engines = Engines(config)
         self._spark: Any = None  # the reader, once pyspark is in this process
+        self._spark_cpu: Any = None  # the clock of its JVM, likewise
         self._late: tuple[dict[str, Any], int] | None = None  # a snapshot on its way
         self._limits = config.get("limits") or _limits()
         self._write_header()
@@ -128,7 +129,9 @@ class Probe:
         ``unhurried`` lifts the bound on the pause: at exit nobody waits.
         """
         if reason in _WITH_SPARK:
-            self.read_spark(_WITH_SPARK[reason], on_user_thread=on_user_thread)
+            in_steps = reason == "marker" and self.shell is None
+            reading = "step" if in_steps else _WITH_SPARK[reason]
+            self.read_spark(reading, on_user_thread=on_user_thread)
         with self.guarded(on_user_thread=on_user_thread):
             if not self._collect(wait=0.0 if reason == "interval" else LONGEST_WAIT):
                 return
@@ -190,6 +193,17 @@ class Probe:
                 lambda: self.hooks.last_cell if self.hooks else None, self.shell,
             )  # fmt: skip
         return self._spark
+
+    def jvm_times(self, *, look: bool) -> dict[str, float | None]:
+        """Return a marker's fields of the CPU time of Spark's JVM; none without pyspark."""
+        if "pyspark" not in sys.modules:
+            return {}
+        if self._spark_cpu is None:
+            from .spark_cpu import SparkCpu
+
+            self._spark_cpu = SparkCpu()
+        jvm, workers = self._spark_cpu.read(look=look)
+        return {} if jvm is None else {"jvm_cpu": jvm, "workers_cpu": workers}
 
     def read_spark(self, reason: str | None = None, *, on_user_thread: bool = False) -> None:
         """Read the Spark application, where there is one; without a reason, where that is due."""
@@ -341,7 +355,8 @@ class Probe:
         return tables
 
     def _write_marker(self, **fields: Any) -> None:
-        self.recorder.write("marker", marker="cell", **fields)
+        times = {} if fields["phase"] == "replay" else self.jvm_times(look=fields["phase"] == "end")
+        self.recorder.write("marker", marker="cell", **fields, **times)
 
     def _in_hook(self) -> Guarded:
         return self.guarded(on_user_thread=True)

@@ -25,7 +25,7 @@ INTERVAL = 10.0  # seconds between two readings that nobody asked for
 LEAST_REST = 0.5  # seconds between two readings of cells
 READING = 5.0  # seconds that one reading waits for another
 KEEP_ALIVE = 60.0  # seconds after which a reading is written that says nothing new
-_FORCED = ("request", "exit")  # reasons for which a reading is written in any case
+_FORCED = ("request", "step", "exit")  # reasons for which a reading is written in any case
 USER_PATIENCE = 0.1  # seconds that the user's thread waits for the JVM at a cell's end
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 SHORTEST_REST, LONGEST_REST = 5.0, 300.0  # seconds between two looks at all processes
 _LONGEST_COMMAND = 1 << 20
-_WORKERS = (b"pyspark.daemon", b"pyspark.worker", b"pyspark.sql.worker", b"pyspark.sql.streaming")
+WORKERS = (b"pyspark.daemon", b"pyspark.worker", b"pyspark.sql.worker", b"pyspark.sql.streaming")
 
 
 class ExecutorProcesses:
@@ -77,7 +77,7 @@ def worker_sizes(jvm: int) -> dict[int, int] | None:
     below = children(jvm)
     if below is None:
         return None
-    tops = [pid for pid in below if any(mark in word for word in command(pid) for mark in _WORKERS)]
+    tops = [pid for pid in below if any(mark in word for word in command(pid) for mark in WORKERS)]
     pids = [*tops, *(pid for top in tops for pid in children(top) or ())]
     sizes = {pid: rss(pid) for pid in pids}
     return {pid: size for pid, size in sizes.items() if size is not None}

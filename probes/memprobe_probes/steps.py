@@ -234,7 +234,7 @@ class StepRecorder:
         fields.setdefault("rss", self._probe.counters.rss())
         self._probe.recorder.write(
             "marker", marker="phase", phase=phase, name=step.name or None,
-            hash=step.hash or None, **fields,
+            hash=step.hash or None, **fields, **self._probe.jvm_times(look=phase == "end"),
         )  # fmt: skip
 
 

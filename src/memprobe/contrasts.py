@@ -9,7 +9,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from memprobe.findings import Created, Finding, HeldObject, Report
+from memprobe.findings import Created, Finding, HeldObject, Report, SparkReport
 
 Unit = Literal["seconds", "bytes"]
 Judgement = Literal["more", "less", "no difference", "not compared"]
@@ -43,18 +43,43 @@ class Measure(Struct, kw_only=True):
     why: str | None = None
 
 
+class SparkStep(Struct, kw_only=True):
+    """What Spark did in one step: CPU of its processes, and what it has stored after it."""
+
+    jvm_cpu: Measure
+    workers_cpu: Measure
+    tasks: Measure  # time that tasks ran, over all executors
+    stored: Measure  # cached data, in memory and on disk
+    jvm_rss: Measure  # of the driver's JVM
+
+
 class StepRow(Struct, kw_only=True):
     """One step: a cell of the notebook and the lines of the script that do the same."""
 
     name: str
     cell: int | None = None
     line: int | None = None
+    beside: str | None = None  # name of the script's step; None: it has none
     error: str | None = None
     wall: Measure = field(default_factory=lambda: Measure(name="wall", unit="seconds"))
     cpu: Measure = field(default_factory=lambda: Measure(name="cpu", unit="seconds"))
     peak: Measure = field(default_factory=lambda: Measure(name="peak", unit="bytes"))
     live: Measure = field(default_factory=lambda: Measure(name="live", unit="bytes"))
     rss: Measure = field(default_factory=lambda: Measure(name="rss", unit="bytes"))
+    spark: SparkStep | None = None  # no Spark application was met in either context
+
+
+class SparkRound(Struct, kw_only=True):
+    """What Spark used in one round, and what it keeps at its end; ``why`` for what is missing."""
+
+    jvm_cpu: float | None = None
+    workers_cpu: float | None = None
+    tasks: float | None = None
+    stored: int | None = None
+    jvm_rss: int | None = None
+    heap: int | None = None  # of the driver's JVM in use, garbage included
+    heap_after_gc: int | None = None
+    why: dict[str, str] = field(default_factory=dict)  # field → why it was not measured
 
 
 class RoundRow(Struct, kw_only=True):
@@ -69,6 +94,7 @@ class RoundRow(Struct, kw_only=True):
     growth: int | None = None
     rss_growth: int | None = None
     why: str | None = None
+    spark: SparkRound | None = None  # no Spark application was met
 
 
 class Life(Struct, kw_only=True):
@@ -117,6 +143,7 @@ class ScriptSide(Struct, kw_only=True):
     live: Spread | None = None  # just before it ends; nothing is held after
     left: list[str] = field(default_factory=list)  # what outlives its processes
     findings: list[Finding] = field(default_factory=list)
+    spark: SparkReport | None = None  # None: it met no Spark application
 
 
 class Verdict(Struct, kw_only=True):

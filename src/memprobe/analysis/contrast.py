@@ -9,6 +9,7 @@ from itertools import pairwise
 from memprobe.analysis import build
 from memprobe.analysis.contrast_evidence import ContrastEvidence
 from memprobe.analysis.contrast_side import Side, cut, side
+from memprobe.analysis.contrast_spark import add_heaps, add_spark
 from memprobe.analysis.contrast_steps import live_at_end, round_rows, step_rows, totals
 from memprobe.analysis.contrast_verdict import verdict
 from memprobe.analysis.evidence import Evidence, gather
@@ -52,12 +53,15 @@ def contrast(
     findings = _findings(ours, evidence, config)
     first = gather(cut(notebook, ours.first.ended), config)
     measures = totals(ours, theirs)
+    rows, rounds = step_rows(ours, theirs), round_rows(ours)
+    add_spark(rows, rounds, measures, ours, theirs)
+    add_heaps(rounds, ours)
     program = whole.recording.program
     found = Contrast(
         verdict=verdict(program, findings, script, ours, measures["live"]),
-        steps=step_rows(ours, theirs),
+        steps=rows,
         totals=measures,
-        rounds=round_rows(ours),
+        rounds=rounds,
         growth=list(evidence.growth),
         holders=list(evidence.holders),
         script=script,
@@ -78,6 +82,7 @@ def _report(
         not_measured=[*notes, *whole.not_measured],
         overhead=whole.overhead,
         holders=holders,
+        spark=whole.spark,
         rules={rule.code: rule.name for rule in chosen(DETECTORS, config.select, config.ignore)},
         contrast=found,
     )
@@ -108,6 +113,7 @@ def _findings(ours: Side, evidence: ContrastEvidence, config: Config) -> list[Fi
     """Return what the first round left, and what grew over all of them, each holder once."""
     first = gather(cut(ours.recording, ours.first.ended), config)
     left = run(replace(first, contrast=replace(evidence, growth=())))
+    _add_tax_on_storage(left, config)
     if len(ours.rounds) < 2:
         return left
     all_rounds = gather(ours.recording, config)
@@ -119,9 +125,23 @@ def _findings(ours: Side, evidence: ContrastEvidence, config: Config) -> list[Fi
     return sorted(left, key=lambda one: (not one.fails, -one.exclusive_bytes))
 
 
-def _tax(evidence: Evidence, config: Config) -> list[Finding]:
+def _add_tax_on_storage(found: list[Finding], config: Config) -> None:
+    """Say that stored blocks stay with the kernel: the script's go with its application."""
+    if not _judges_tax(config):
+        return
+    for one in found:
+        if one.fails and one.reclaim.where == "executors" and one.reclaim.basis == "exact":
+            one.also.append(NotebookTax.code)
+            one.why = f"{one.why}; the script's application ends with its process"
+
+
+def _judges_tax(config: Config) -> bool:
     rules = chosen(DETECTORS, config.select, config.ignore)
-    if not any(rule.code == NotebookTax.code for rule in rules):
+    return any(rule.code == NotebookTax.code for rule in rules)
+
+
+def _tax(evidence: Evidence, config: Config) -> list[Finding]:
+    if not _judges_tax(config):
         return []
     return list(NotebookTax().growing(evidence))
 
@@ -165,4 +185,5 @@ def _script_side(theirs: Sequence[Side], config: Config, known: Circumstances) -
         live=spread(live_at_end(one) for one in theirs),
         left=list(known.left),
         findings=list(findings.values()),
+        spark=reports[-1].spark,
     )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from memprobe.recording.reader import Recording
-from memprobe.recording.schema import Marker, Snapshot
+from memprobe.recording.schema import Jvm, Marker, Snapshot, Spark
 
 ROUND = "round "
 OWN_PHASES = ("start-up", "probe")
+R = TypeVar("R", Spark, Jvm)
 NO_SNAPSHOT = "no snapshot was taken between these steps"
 
 
@@ -35,6 +38,10 @@ class Step:
     ended: int
     snapshot: Snapshot | None = None
     why: str | None = None  # there is no snapshot
+    jvm_cpu: float | None = None
+    workers_cpu: float | None = None
+    spark: Spark | None = None  # the last reading after it, before the next one began
+    jvm: Jvm | None = None
 
     @property
     def live(self) -> int | None:
@@ -123,6 +130,8 @@ def cut(recording: Recording, ended: int | None) -> Recording:
         samples=[one for one in recording.samples if one.t <= ended],
         markers=[one for one in recording.markers if one.t <= ended],
         snapshots=[one for one in recording.snapshots if one.t <= ended],
+        spark=[one for one in recording.spark if one.t <= ended],
+        jvm=[one for one in recording.jvm if one.t <= ended],
     )
 
 
@@ -174,6 +183,8 @@ def _step(marker: Marker, started: Marker | None, position: int | None) -> Step:
         count=marker.cell,
         wall=marker.seconds if marker.seconds is not None else between,
         cpu=(marker.cpu or 0.0) - (started.cpu or 0.0) if known and started else None,
+        jvm_cpu=_since(started, marker, "jvm_cpu"),
+        workers_cpu=_since(started, marker, "workers_cpu"),
         peak=marker.peak,
         rss=marker.rss,
         error=marker.error,
@@ -181,6 +192,15 @@ def _step(marker: Marker, started: Marker | None, position: int | None) -> Step:
         used=set(marker.used),
         ended=marker.t,
     )
+
+
+def _since(started: Marker | None, ended: Marker, name: str) -> float | None:
+    """Return what a clock went on by; one that is there at the end only began meanwhile."""
+    after: float | None = getattr(ended, name)
+    if started is None or after is None:
+        return None
+    before: float = getattr(started, name) or 0.0
+    return after - before if after >= before else after  # another JVM: its clock began anew
 
 
 def _number(name: str | None) -> int | None:
@@ -193,15 +213,28 @@ def _give_snapshots(rounds: list[Round], recording: Recording) -> None:
     starts = sorted(one.t for one in recording.markers if one.phase == "start" and _begins(one))
     snapshots = sorted(recording.snapshots, key=lambda one: one.t)
     times = [one.t for one in snapshots]
+    spark, jvm = sorted(recording.spark, key=_time), sorted(recording.jvm, key=_time)
+    spark_times, jvm_times = list(map(_time, spark)), list(map(_time, jvm))
     for step in (step for one in rounds for step in one.steps):
         following = bisect_right(starts, step.ended)
-        until = starts[following] if following < len(starts) else None
-        last = bisect_right(times, until) if until is not None else len(times)
+        until = starts[following] if following < len(starts) else sys.maxsize
+        last = bisect_right(times, until)
         between = snapshots[bisect_left(times, step.ended) : last]
+        step.spark = _last_between(spark, spark_times, step.ended, until)
+        step.jvm = _last_between(jvm, jvm_times, step.ended, until)
         measured = [one for one in between if one.skipped is None and not one.busy]
         step.snapshot = measured[-1] if measured else None
         if not measured:
             step.why = next((one.skipped for one in between if one.skipped), None) or NO_SNAPSHOT
+
+
+def _time(record: Spark | Jvm) -> int:
+    return record.t
+
+
+def _last_between(records: list[R], times: list[int], after: int, until: int) -> R | None:
+    at = bisect_right(times, until) - 1
+    return records[at] if at >= 0 and times[at] >= after else None
 
 
 def _begins(marker: Marker) -> bool:

@@ -15,6 +15,17 @@ NO_PARTNER = "the script has no lines that are this cell's"
 ONLY_SCRIPT = "no cell has these lines"
 NO_STEPS = "the script did not run in steps"
 NOT_IN_STEPS = "the script did not run in steps: its start-up and end are in it"
+# Why a quantity is missing where nothing else says so.
+UNREAD = {
+    "wall": "the recording does not tell when it began",
+    "cpu": "the recording tells no CPU time of it",
+    "peak": "the kernel's high-water mark could not be read",
+    "live": "no snapshot was taken",
+    "rss": "resident memory could not be read",
+    "base": "nothing was recorded before the first step",
+    "held": "no snapshot was taken",
+    "start-up": "not recorded",
+}
 ONE_ROUND = "the recording has one round"
 
 UNITS: dict[str, Unit] = {
@@ -54,7 +65,7 @@ def _row(notebook: Side, scripts: Sequence[Side], at: int, partner: str | None) 
     beside = _of_name(scripts, partner)
     why = None if beside else NO_PARTNER if _in_steps(scripts) else NO_STEPS
     row = _measured(StepRow(name=step.name, error=step.error), step, later, beside, why)
-    row.cell = step.cell
+    row.cell, row.beside = step.cell, partner
     lines = [line for one in beside[:1] for line in one.bound.values() if line]
     row.line = min(lines, default=None)
     return row
@@ -66,7 +77,8 @@ def _in_steps(scripts: Sequence[Side]) -> bool:
 
 def _only_script(step: Step, scripts: Sequence[Side]) -> StepRow:
     beside = _of_name(scripts, step.name)
-    return _measured(StepRow(name=step.name, error=step.error), None, [], beside, ONLY_SCRIPT)
+    row = StepRow(name=step.name, error=step.error, beside=step.name)
+    return _measured(row, None, [], beside, ONLY_SCRIPT)
 
 
 def _of_name(scripts: Sequence[Side], name: str | None) -> list[Step]:
@@ -82,7 +94,7 @@ def _measured(
         first = getattr(step, name) if step is not None else None
         rest = [getattr(one, name) for one in later]
         beside = [getattr(one, name) for one in script]
-        reason = why or (unread if name == "live" else None)
+        reason = why or (unread if name == "live" else None) or UNREAD[name]
         setattr(row, name, measure(name, unit, first, rest, beside, reason))
     return row
 
@@ -108,11 +120,14 @@ def totals(notebook: Side, scripts: Sequence[Side]) -> dict[str, Measure]:
                 [_rss(side.first) for side in scripts], why),
         measure("held", "bytes", _live(first), [_live(one) for one in later],
                 [0.0 for _ in scripts]),
-        _growth("growth", [_live(one) for one in notebook.rounds],
+        growth("growth", [_live(one) for one in notebook.rounds],
                 [live_at_end(side) for side in scripts]),
-        _growth("rss-growth", [_rss(one) for one in notebook.rounds],
+        growth("rss-growth", [_rss(one) for one in notebook.rounds],
                 [_rss(side.first) for side in scripts]),
     ]  # fmt: skip
+    for one in found:
+        if one.why is None and (one.first is None or one.script is None) and one.name in UNREAD:
+            one.why = UNREAD[one.name]
     return {one.name: one for one in found}
 
 
@@ -144,7 +159,7 @@ def live_at_end(side: Side) -> int | None:
     return live_bytes(taken[-1]) if taken else None
 
 
-def _growth(name: str, ends: Sequence[int | None], fresh: Sequence[int | None]) -> Measure:
+def growth(name: str, ends: Sequence[int | None], fresh: Sequence[int | None]) -> Measure:
     """Return growth per round against what fresh processes differ by; the first is no growth."""
     found = Measure(name=name, unit="bytes")
     found.later = spread(_minus(after, before) for before, after in pairwise(ends))

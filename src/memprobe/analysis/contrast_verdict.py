@@ -106,6 +106,8 @@ def _named(found: list[Finding]) -> str:
 
 
 def _name(one: Finding) -> str:
+    if one.reclaim.where == "executors":
+        return one.object.name or "data that Spark has stored"
     outputs = [held.expr for held in one.holders if held.expr.startswith("Out[")]
     names = [held.expr for held in one.holders if held.root == "notebook-namespace"]
     return (names or outputs or [held.expr for held in one.holders])[0]

@@ -32,11 +32,12 @@ def measure(
     """Return one quantity of both contexts, compared: the notebook's first round, the script."""
     found = Measure(name=name, unit=unit, first=first, later=spread(later), script=spread(script))
     if first is None or found.script is None:
-        found.why = why or ("no run of the script has it" if first is not None else None)
+        missing = "no run of the script has it" if first is not None else "the notebook has none"
+        found.why = why or missing
         return found
     found.difference = first - found.script.median
     if found.script.runs < FEWEST:
-        found.why = why or "one run has no range: run more rounds"
+        found.why = "one run has no range: run more rounds"
         return found
     found.noise = _noise(found, unit)
     found.judgement = _judged(found.difference, found.noise)

@@ -105,6 +105,8 @@ class Marker(Struct, kw_only=True, tag_field="kind", tag="marker"):
     error: str | None = None  # the exception's type
     shows: bool = False  # the cell ended in an expression that was displayed
     cpu: float | None = None  # CPU seconds the process has used so far
+    jvm_cpu: float | None = None  # CPU seconds of Spark's driver JVM so far
+    workers_cpu: float | None = None  # CPU seconds of the Python workers below it so far
     rss: int | None = None
     peak: int | None = None  # highest RSS while it ran
     peak_by: str | None = None  # kernel (high-water mark) or sampled
@@ -396,7 +398,7 @@ class Spark(Struct, kw_only=True, tag_field="kind", tag="spark"):
     """A reading of a Spark application, from the driver. Lists are None where nobody could look."""
 
     t: int
-    reason: str = "interval"  # cell, interval, request, exit
+    reason: str = "interval"  # cell, step, interval, request, exit
     app: str | None = None
     version: str | None = None
     master: str | None = None  # local[2], local-cluster, spark, yarn, k8s: without any address

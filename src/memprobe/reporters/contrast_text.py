@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from rich.console import RenderableType
 from rich.padding import Padding
@@ -11,9 +11,10 @@ from rich.text import Text
 
 from memprobe.contrasts import ContrastReport, HolderRow, Life, Measure, Spread, StepRow
 from memprobe.findings import Report
-from memprobe.reporters import text
+from memprobe.reporters import contrast_spark_text, text
 from memprobe.reporters.amounts import counted, duration, size
 from memprobe.reporters.contrast import script_report
+from memprobe.reporters.measures import Amount, amount, pair, signed
 from memprobe.reporters.phrases import described, place
 from memprobe.reporters.printable import printable
 from memprobe.reporters.trace import shortened
@@ -35,8 +36,17 @@ NAMES = {
     "held": "held after it",
     "growth": "live, per round",
     "rss-growth": "RSS, per round",
+    "jvm-cpu": "JVM: CPU time",
+    "workers-cpu": "Python workers: CPU",
+    "tasks": "executors: task time",
+    "jvm-peak": "JVM: peak RSS",
+    "stored": "Spark storage at end",
+    "jvm-rss": "JVM: RSS at the end",
+    "stored-after": "storage held after it",
+    "jvm-after": "JVM held after it",
+    "stored-growth": "storage, per round",
+    "jvm-growth": "JVM RSS, per round",
 }
-Amount = Callable[[float], str]
 
 
 def render(report: ContrastReport, *, width: int = 80, color: bool = False) -> str:
@@ -57,8 +67,11 @@ def _parts(report: ContrastReport, width: int) -> Iterator[RenderableType]:
     yield ""
     yield from _totals(report.contrast.totals, width)
     yield from _steps(report.contrast.steps, width)
+    yield from contrast_spark_text.steps(_most_telling(report.contrast.steps))
     yield from _rounds(report)
+    yield from contrast_spark_text.rounds(report.contrast.rounds)
     yield from _holders(report.contrast.holders, width)
+    yield from _spark(report, width)
     yield from _findings(report, width)
     yield ""
     yield from text._cost(report.overhead, width)
@@ -100,15 +113,6 @@ def _columns(measure: Measure) -> list[Text]:
     return [first, Text(spread(measure.later, show)), script, judged(measure, show)]
 
 
-def amount(measure: Measure) -> Amount:
-    """Return how this quantity is written."""
-    return _time if measure.unit == "seconds" else size
-
-
-def _time(seconds: float) -> str:
-    return duration(seconds) if seconds >= 0.00095 else "<1 ms"
-
-
 def spread(found: Spread | None, show: Amount) -> str:
     """Return ``1.2–1.4 s``, one value where the ends read alike, a dash where unmeasured."""
     if found is None:
@@ -143,7 +147,7 @@ def _steps(rows: list[StepRow], width: int) -> Iterator[RenderableType]:
         table.add_column("\nscript", justify="right", no_wrap=True)
     kept = _most_telling(rows)
     for row in kept:
-        cells = [cell for name in shown for cell in _pair(getattr(row, name))]
+        cells = [cell for name in shown for cell in pair(getattr(row, name))]
         table.add_row(_step_name(row), *cells)
     yield ""
     yield table
@@ -176,19 +180,6 @@ def _step_name(row: StepRow) -> Text:
     return name
 
 
-def _pair(measure: Measure) -> list[Text]:
-    """Return both contexts' values, the larger one bold where they differ beyond noise."""
-    show = amount(measure)
-    ours = show(measure.first) if measure.first is not None else "–"
-    theirs = show(measure.script.median) if measure.script is not None else "–"
-    if measure.judgement == "no difference":
-        theirs = f"≈ {theirs}"
-    return [
-        Text(ours, "bold" if measure.judgement == "more" else ""),
-        Text(theirs, "bold" if measure.judgement == "less" else ""),
-    ]
-
-
 def _rounds(report: ContrastReport) -> Iterator[RenderableType]:
     rows = report.contrast.rounds
     if len(rows) < 2:
@@ -205,19 +196,15 @@ def _rounds(report: ContrastReport) -> Iterator[RenderableType]:
                     (duration, row.wall),
                     (size, row.peak),
                     (size, row.live),
-                    (_signed, row.growth),
+                    (signed, row.growth),
                     (size, row.rss),
-                    (_signed, row.rss_growth),
+                    (signed, row.rss_growth),
                 )
             ),
         )
     yield ""
     yield table
     yield Text("round 1 has imports and first use in it: growth is what later rounds add", "dim")
-
-
-def _signed(change: float) -> str:
-    return f"{'−' if change < 0 else '+'}{size(abs(change))}"
 
 
 def _holders(rows: list[HolderRow], width: int) -> Iterator[RenderableType]:
@@ -260,6 +247,15 @@ def _holder(row: HolderRow, wide: bool) -> list[Text]:
 
 def _until(life: Life | None) -> str:
     return printable(life.until) if life is not None else "never there"
+
+
+def _spark(report: ContrastReport, width: int) -> Iterator[RenderableType]:
+    """Show what either context has in Spark: storage, executors, broadcasts, the JVM."""
+    for where, found in (("notebook", report.spark), ("script", report.contrast.script.spark)):
+        if found is not None:
+            yield ""
+            yield Text(f"In Spark, the {where}", "bold underline")
+            yield from text._spark(found, width)
 
 
 def _findings(report: ContrastReport, width: int) -> Iterator[RenderableType]:
