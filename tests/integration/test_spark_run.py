@@ -109,6 +109,8 @@ def test_notebook_with_a_session(tmp_path: Path, environment: dict[str, str]) ->
     assert [holder.expr for holder in cache.holders] == ["numbers"]
     assert (cache.partitions, cache.cached, cache.cell) == (2, 2, 2)
     assert recording.jvm
+    ends = {one.cell: one for one in recording.markers if one.phase == "end"}
+    assert 0 < (ends[1].jvm_cpu or 0) < (ends[2].jvm_cpu or 0) <= (ends[3].jvm_cpu or 0)
 
 
 def test_make_test_names_what_to_type_where_there_is_no_java(tmp_path: Path) -> None:
