@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from memprobe.analysis import allocations
-from memprobe.analysis.evidence import gather
+from memprobe.analysis.evidence import Evidence, gather
+from memprobe.analysis.history import history
 from memprobe.analysis.holders import holder_rows
 from memprobe.analysis.spark_report import spark_report
 from memprobe.analysis.summary import overhead, summarise, taken
@@ -13,6 +14,7 @@ from memprobe.detectors import DETECTORS, run
 from memprobe.detectors.selection import chosen
 from memprobe.errors import NothingMeasured
 from memprobe.findings import Account, ProcessAccount, RecordingSummary, Report
+from memprobe.histories import History
 from memprobe.recording.reader import Recording
 from memprobe.recording.schema import Jvm
 
@@ -26,10 +28,24 @@ def report(recording: Recording, config: Config) -> Report:
     Raises NothingMeasured where it holds neither a sample nor a snapshot: a gate over nothing
     must not be green.
     """
+    return _report(_evidence(recording, config))
+
+
+def report_and_history(recording: Recording, config: Config) -> tuple[Report, History]:
+    """Return the report of ``recording`` and what it says over time; raises as ``report`` does."""
+    evidence = _evidence(recording, config)
+    return _report(evidence), history(evidence)
+
+
+def _evidence(recording: Recording, config: Config) -> Evidence:
     if not recording.samples and not taken(recording):
         raise _nothing(recording)
+    return gather(recording, config)
+
+
+def _report(evidence: Evidence) -> Report:
+    recording, config = evidence.recording, evidence.config
     summary = summarise(recording)
-    evidence = gather(recording, config)
     findings = run(evidence)
     allocations.add_sites(findings, recording, evidence.snapshot)
     return Report(

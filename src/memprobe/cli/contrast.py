@@ -6,18 +6,23 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from memprobe.cli.html import html_option, refuse_beside, write_page
 from memprobe.errors import TargetError, UsageError
 from memprobe.reporters import FORMATS
 
 if TYPE_CHECKING:
     from memprobe.config import Config
     from memprobe.contrasts import ContrastReport
+    from memprobe.histories import ContrastHistory
+    from memprobe.recording.reader import Recording
+
+    Told = tuple[ContrastReport, ContrastHistory | None]
 
 DOCS = "verbs/contrast.md"
 MOST_ROUNDS = 1000
@@ -33,6 +38,7 @@ FOUND, UNMEASURED = 1, 5
 @click.option("-k", "--keep", metavar="DIR", help="Keep the recordings and the derived script.")
 @click.option("--output-format", type=click.Choice(FORMATS), default="text", show_default=True)
 @click.option("-o", "--output", metavar="FILE", help="Write there instead of to stdout.")
+@html_option
 @click.option("--select", metavar="RULES", help="Only these rules: codes, prefixes or names.")
 @click.option("--ignore", metavar="RULES", help="Leave these rules out.")
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 even if something was found.")
@@ -42,6 +48,7 @@ def command(
     keep: str | None,
     output_format: str,
     output: str | None,
+    html: str | None,
     select: str | None,
     ignore: str | None,
     exit_zero: bool,
@@ -58,17 +65,23 @@ def command(
     from memprobe import config
 
     settings = config.load(select=select, ignore=ignore)
+    if html is not None:
+        refuse_beside(html)  # before minutes of work that nobody could look at
     if targets[0].endswith(".memprobe"):
-        report = _of_recordings(targets, settings)
+        report, history = _of_recordings(targets, settings, html is not None)
     else:
-        report = _of_runs(targets, rounds, keep, settings)
+        report, history = _of_runs(targets, rounds, keep, settings, html is not None)
     _show(report, output_format, output)
+    if html is not None and history is not None:
+        from memprobe.reporters.html import render_contrast
+
+        write_page(html, render_contrast(report, history))
     if report.fails and not exit_zero:
         return FOUND
     return UNMEASURED if report.contrast.verdict.kind == "not-compared" else 0
 
 
-def _of_recordings(paths: tuple[str, ...], settings: Config) -> ContrastReport:
+def _of_recordings(paths: tuple[str, ...], settings: Config, over_time: bool) -> Told:
     """Contrast recordings made before: one of a notebook, one or more of its script."""
     from memprobe.analysis.contrast import contrast
     from memprobe.recording.reader import read
@@ -83,12 +96,21 @@ def _of_recordings(paths: tuple[str, ...], settings: Config) -> ContrastReport:
             remedy="memprobe contrast NOTEBOOK.memprobe SCRIPT.memprobe",
             docs=DOCS,
         )
-    return contrast(notebooks[0], scripts, settings)
+    report = contrast(notebooks[0], scripts, settings)
+    return report, _history(notebooks[0], scripts, settings) if over_time else None
+
+
+def _history(
+    notebook: Recording, scripts: Sequence[Recording], settings: Config
+) -> ContrastHistory:
+    from memprobe.analysis.contrast_history import contrast_history
+
+    return contrast_history(notebook, scripts, settings)
 
 
 def _of_runs(
-    targets: tuple[str, ...], rounds: int, keep: str | None, settings: Config
-) -> ContrastReport:
+    targets: tuple[str, ...], rounds: int, keep: str | None, settings: Config, over_time: bool
+) -> Told:
     from memprobe.analysis.contrast import Circumstances, contrast
     from memprobe.recording.reader import read
     from memprobe.targets import contrast_run
@@ -100,11 +122,12 @@ def _of_runs(
         known = Circumstances(
             derived=runs.derived, notes=tuple(dict.fromkeys(runs.notes)), left=tuple(runs.left)
         )
-        scripts = [read(path) for path in runs.scripts]
-        report = contrast(read(runs.notebook), scripts, settings, known)
+        scripts, ours = [read(path) for path in runs.scripts], read(runs.notebook)
+        report = contrast(ours, scripts, settings, known)
+        history = _history(ours, scripts, settings) if over_time else None
     if keep is None:
         report.recording.path = ""  # it is gone
-    return report
+    return report, history
 
 
 @contextlib.contextmanager

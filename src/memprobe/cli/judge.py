@@ -10,6 +10,7 @@ from memprobe.cli.output import FAILED, FILE_WIDTH, columns, emit, wants_color, 
 from memprobe.config import Config
 from memprobe.errors import MemprobeError, NothingMeasured, UsageError
 from memprobe.findings import Report
+from memprobe.histories import History
 
 FOUND = 1
 
@@ -18,10 +19,12 @@ FOUND = 1
 class Verdict:
     """The reports of the recordings that could be judged, the errors of those that could not.
 
-    ``unheld``: holders that were to be looked into and are none.
+    ``unheld``: holders that were to be looked into and are none. ``histories``: of each report what
+    its recording says over time, where that was asked for.
     """
 
     reports: list[Report] = field(default_factory=list)
+    histories: list[History] = field(default_factory=list)
     errors: list[MemprobeError] = field(default_factory=list)
     unheld: list[MemprobeError] = field(default_factory=list)
 
@@ -75,19 +78,22 @@ class Verdict:
 
 def judge(
     paths: Iterable[str], config: Config, known: frozenset[str] = frozenset(),
-    inside: Sequence[str] = (),
+    inside: Sequence[str] = (), *, over_time: bool = False,
 ) -> Verdict:  # fmt: skip
     """Return the verdict over the recordings at ``paths``; an unreadable one is told on stderr.
 
-    ``inside``: the holders that the recordings were to tell the inside of.
+    ``inside``: the holders that the recordings were to tell the inside of. ``over_time``: with
+    histories.
     """
     from memprobe.cli.failure import print_error
 
     verdict = Verdict()
     for path in paths:
         try:
-            report, unheld = _report(path, config, known, inside)
+            report, history, unheld = _report(path, config, known, inside, over_time)
             verdict.reports.append(report)
+            if history is not None:
+                verdict.histories.append(history)
             verdict.unheld += unheld
         except UsageError:
             raise  # it concerns all of them
@@ -98,14 +104,18 @@ def judge(
 
 
 def _report(
-    path: str, config: Config, known: frozenset[str], inside: Sequence[str]
-) -> tuple[Report, list[MemprobeError]]:
+    path: str, config: Config, known: frozenset[str], inside: Sequence[str], over_time: bool
+) -> tuple[Report, History | None, list[MemprobeError]]:
     from memprobe.analysis import build, inside_asked
     from memprobe.recording.reader import read
 
     recording = read(path)
-    report = build.report(recording, config)
+    history = None
+    if over_time:
+        report, history = build.report_and_history(recording, config)
+    else:
+        report = build.report(recording, config)
     leave_out(report, known)
     missing, unheld = inside_asked.gaps(recording, inside)
     report.not_measured += missing
-    return report, unheld
+    return report, history, unheld

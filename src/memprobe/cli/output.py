@@ -70,16 +70,20 @@ def emit(text: str, *, to_stderr: bool = False) -> None:
         ) from None
 
 
-def write_file(path: str, content: str | bytes) -> None:
-    """Write ``content`` to ``path``, text as UTF-8; raises MemprobeError where that fails."""
+def write_file(path: str, content: str | bytes, *, option: str = "--output") -> None:
+    """Write ``content`` to ``path``, text as UTF-8; raises MemprobeError where that fails.
+
+    A file is there as a whole or as it was before; ``option`` is what named it.
+    """
+    from memprobe.cli.whole_file import write_whole
+
     try:
-        with open(path, "wb") as file:
-            file.write(content if isinstance(content, bytes) else content.encode())
+        write_whole(path, content if isinstance(content, bytes) else content.encode())
     except (OSError, ValueError) as error:
         raise MemprobeError(
             f"cannot write {path}",
             cause=getattr(error, "strerror", None) or str(error),
-            remedy="name a file in a folder you may write to: --output FILE",
+            remedy=f"name a file in a folder you may write to: {option} FILE",
         ) from None
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from memprobe.cli.html import html_option, refuse_beside, write_page
 from memprobe.cli.rules import known_before, rule_options
 from memprobe.errors import UsageError
 from memprobe.reporters import FORMATS, INSIDE_FORMATS
@@ -27,6 +28,7 @@ FOUND = 1
     metavar="FILE",
     help="Write there instead of to stdout; a graph as .dot, .svg, .png or .pdf.",
 )
+@html_option
 @rule_options
 @click.option("--holders", is_flag=True, help="Only show who holds what; judge nothing.")
 @click.option(
@@ -47,6 +49,7 @@ def command(
     recordings: tuple[str, ...],
     output_format: str,
     output: str | None,
+    html: str | None,
     select: str | None,
     ignore: str | None,
     baseline: str | None,
@@ -64,6 +67,8 @@ def command(
     from memprobe.cli.judge import judge
 
     settings = config.load(select=select, ignore=ignore)
+    if html is not None:
+        refuse_beside(html, graph=holder is not None, inside=inside is not None, holders=holders)
     if holder is not None:
         _refuse_mixture("--graph", recordings, output_format, ("text",), holders)
         return _draw(recordings[0], holder, settings, output)
@@ -71,12 +76,16 @@ def command(
         _refuse_mixture("--inside", recordings, output_format, INSIDE_FORMATS, holders)
         return _look_inside(recordings[0], inside, settings, output_format, output)
     known = known_before(settings, baseline)
-    verdict = judge(recordings, settings, known)
+    verdict = judge(recordings, settings, known, over_time=html is not None)
     if holders:
         verdict.show_holders(output_format, output)
         return verdict.exit_code(exit_zero=True)
     if verdict.reports:
         verdict.show(output_format, output)
+    if html is not None and verdict.reports:
+        from memprobe.reporters.html import render
+
+        write_page(html, render(list(zip(verdict.reports, verdict.histories))))
     return verdict.exit_code(exit_zero=exit_zero)
 
 

@@ -1,0 +1,234 @@
+"""What the templates can say: the words of every other format, and nothing that acts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+from memprobe.contrasts import ContrastReport, Measure, StepRow
+from memprobe.findings import CellRow, Finding, HolderRow, PathStep, RecordingSummary
+from memprobe.reporters import allocations, contrast_text, inside, phrases, spark
+from memprobe.reporters.amounts import counted, duration, percent, rate, size
+from memprobe.reporters.cells import MATTERS
+from memprobe.reporters.chart import NEAR
+from memprobe.reporters.contrast import script_report
+from memprobe.reporters.inside_tree import Line, lines
+from memprobe.reporters.printable import printable
+from memprobe.reporters.text import cost
+
+NONE = "–"
+OPEN_FINDINGS = 5  # more would hide what comes after them
+ROLES = {
+    "driver-python": "this Python process",
+    "driver-jvm": "Spark driver's JVM",
+    "executor-jvm": "executor's JVM",
+    "python-worker": "Spark's Python worker",
+    "child": "child process",
+}
+CELLS_SHOWN = 12
+
+
+class Step(NamedTuple):
+    """One reference of a retention path."""
+
+    edge: str
+    type: str
+    cut: bool
+
+
+def shown(value: Any) -> Any:
+    """Return what a template prints: text made harmless, a dash for what was not measured."""
+    if value is None:
+        return NONE
+    if isinstance(value, str) and not hasattr(value, "__html__"):
+        return printable(value)
+    return value
+
+
+def prose(text: str) -> Any:
+    """Return a sentence whose `code` is code; everything in it is escaped."""
+    from markupsafe import Markup, escape
+
+    parts = printable(text).split("`")
+    if len(parts) % 2 == 0:  # a backtick without its partner
+        return escape(printable(text))
+    marked = (
+        Markup("<code>{}</code>").format(part) if at % 2 else escape(part)
+        for at, part in enumerate(parts)
+    )
+    return Markup("").join(marked)
+
+
+def path(finding: Finding) -> list[Step]:
+    """Return the references from the root to the object; at least one is marked to be cut."""
+    steps = finding.path or [PathStep(type=finding.object.type, edge=finding.object.name or "?")]
+    marked = any(step.cut for step in steps)
+    return [
+        Step(step.edge, step.type, step.cut or (not marked and step is steps[-1])) for step in steps
+    ]
+
+
+def path_root(finding: Finding) -> str:
+    """Return where a path begins, in words."""
+    kind = finding.holders[0].root if finding.holders else ""
+    return phrases.root(kind) if kind else finding.context
+
+
+def fix_lines(finding: Finding) -> Iterator[tuple[bool, str]]:
+    """Yield each line of a fix, and whether it is a sentence rather than something to type."""
+    for line in finding.fix.splitlines():
+        yield "`" in line, line
+
+
+def cells_that_moved(rows: list[CellRow]) -> list[CellRow]:
+    """Return the cells that moved most memory or failed, in the order they ran."""
+
+    def moved(row: CellRow) -> int:
+        transient = row.peak - row.rss if row.peak is not None and row.rss is not None else 0
+        return max(abs(row.change or 0), transient)
+
+    telling = [row for row in rows if moved(row) >= MATTERS or row.error]
+    largest = sorted(telling, key=moved, reverse=True)[:CELLS_SHOWN]
+    return [row for row in rows if any(row is one for one in largest)]
+
+
+def signed(change: float | None) -> str:
+    """Return a change of bytes with its sign."""
+    if change is None:
+        return NONE
+    return f"{'−' if change < 0 else '+'}{size(abs(change))}"
+
+
+def time_of_day(seconds: float) -> str:
+    """Return unix ``seconds`` as a date and time in UTC, which is the same for every reader."""
+    moment = datetime.fromtimestamp(seconds, tz=timezone.utc)
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def finding_of(holder: HolderRow, findings: list[Finding]) -> int | None:
+    """Return the position of the finding about ``holder``, or None."""
+    exprs = set(holder.exprs)
+    for at, finding in enumerate(findings):
+        if not exprs.isdisjoint(one.expr for one in finding.holders):
+            return at
+    return None
+
+
+def reclaimable(findings: list[Finding]) -> int | None:
+    """Return the bytes that leaking and suspect findings give back; None where there are none."""
+    failing = [finding.reclaim.bytes for finding in findings if finding.fails]
+    return sum(failing) if failing else None
+
+
+def tone(recording: RecordingSummary) -> str:
+    """Return how near to its limit the memory is: ``near`` or ``fine``."""
+    if recording.rss is None or not recording.limit:
+        return "fine"
+    return "near" if recording.rss / recording.limit >= NEAR else "fine"
+
+
+def status_of(report: Any) -> str:
+    """Return what colour the answer has: the worst status, ``fine`` or ``unmeasured``."""
+    if isinstance(report, ContrastReport):
+        verdict = report.contrast.verdict
+        if verdict.script_leaks or verdict.kind == "notebook-keeps":
+            return "leaking"
+        return "fine" if verdict.kind == "clean" else "unmeasured"
+    statuses = {finding.status for finding in report.findings}
+    for status in ("leaking", "suspect"):
+        if status in statuses:
+            return status
+    return "fine" if report.recording.snapshots else "unmeasured"
+
+
+def pair(measure: Measure) -> tuple[str, str]:
+    """Return the notebook's and the script's value of one step."""
+    show = contrast_text.amount(measure)
+    ours = show(measure.first) if measure.first is not None else NONE
+    return ours, show(measure.script.median) if measure.script is not None else NONE
+
+
+def judged(measure: Measure) -> str:
+    """Return the difference in words."""
+    return contrast_text.judged(measure, contrast_text.amount(measure)).plain
+
+
+def spread_of(measure: Measure, which: str) -> str:
+    """Return the ``later`` rounds' or the ``script``'s range."""
+    return contrast_text.spread(getattr(measure, which), contrast_text.amount(measure))
+
+
+def first_of(measure: Measure) -> str:
+    """Return the notebook's first round."""
+    return pair(measure)[0]
+
+
+def alone(rows: list[StepRow]) -> list[str]:
+    """Return the names of the steps that the script has no counterpart of."""
+    return [row.name for row in rows if row.wall.script is None]
+
+
+def inner_text(line: Line) -> str:
+    """Return the object of one line of what is inside of a holder."""
+    return inside.words(line.node) if line.node is not None else ""
+
+
+def inner_bytes(line: Line) -> int:
+    """Return what one line of what is inside of a holder keeps."""
+    return line.rest[0] if line.node is None else line.node.bytes
+
+
+FILTERS = {
+    "size": size,
+    "duration": duration,
+    "percent": percent,
+    "rate": rate,
+    "signed": signed,
+    "prose": prose,
+    "time_of_day": time_of_day,
+}
+FUNCTIONS: dict[str, Any] = {
+    "alone": alone,
+    "allocated": allocations.allocated,
+    "allocation_place": allocations.place,
+    "allocation_title": allocations.TITLE,
+    "allocation_totals": allocations.totals,
+    "cells_that_moved": cells_that_moved,
+    "cost_of": cost,
+    "counted": counted,
+    "described": phrases.described,
+    "facts": phrases.facts,
+    "finding_of": finding_of,
+    "first_of": first_of,
+    "fix_lines": fix_lines,
+    "gives": phrases.gives,
+    "headline": phrases.headline,
+    "holder_names": phrases.holders,
+    "inner_bytes": inner_bytes,
+    "inner_text": inner_text,
+    "inside_lines": lines,
+    "inside_sentences": inside.sentences,
+    "inside_text": inside.text_of,
+    "judged": judged,
+    "last_use": phrases.last_use,
+    "location": phrases.location,
+    "measure_names": contrast_text.NAMES,
+    "pair": pair,
+    "open_findings": OPEN_FINDINGS,
+    "path": path,
+    "path_root": path_root,
+    "place": phrases.place,
+    "program": phrases.program,
+    "reclaimable": reclaimable,
+    "roles": ROLES,
+    "root": phrases.root,
+    "script_report": script_report,
+    "spark_facts": spark.facts,
+    "spark_lines": spark.lines,
+    "spark_parts": spark.parts,
+    "spread_of": spread_of,
+    "status_of": status_of,
+    "tell_origin": allocations.tell_origin,
+    "tone": tone,
+}
