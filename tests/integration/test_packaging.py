@@ -109,7 +109,7 @@ def test_the_wheel_holds_every_module_of_both_packages(wheel: Path, tree: Path) 
         str(path.relative_to(tree / part))
         for part in ("src", "probes")
         for path in (tree / part).rglob("*")
-        if path.is_file() and path.suffix in (".py", ".typed", ".ipynb")
+        if path.is_file() and path.suffix in (".py", ".typed", ".ipynb", ".html", ".css", ".js")
     }
     assert sources - names == set()
     for name in ("memprobe/py.typed", "memprobe_probes/launch/sitecustomize.py"):

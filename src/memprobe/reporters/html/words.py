@@ -14,6 +14,7 @@ from memprobe.reporters.cells import MATTERS
 from memprobe.reporters.chart import NEAR
 from memprobe.reporters.contrast import script_report
 from memprobe.reporters.inside_tree import Line, lines
+from memprobe.reporters.measures import amount
 from memprobe.reporters.printable import printable
 from memprobe.reporters.text import cost
 
@@ -144,19 +145,19 @@ def status_of(report: Any) -> str:
 
 def pair(measure: Measure) -> tuple[str, str]:
     """Return the notebook's and the script's value of one step."""
-    show = contrast_text.amount(measure)
+    show = amount(measure)
     ours = show(measure.first) if measure.first is not None else NONE
     return ours, show(measure.script.median) if measure.script is not None else NONE
 
 
 def judged(measure: Measure) -> str:
     """Return the difference in words."""
-    return contrast_text.judged(measure, contrast_text.amount(measure)).plain
+    return contrast_text.judged(measure, amount(measure)).plain
 
 
 def spread_of(measure: Measure, which: str) -> str:
     """Return the ``later`` rounds' or the ``script``'s range."""
-    return contrast_text.spread(getattr(measure, which), contrast_text.amount(measure))
+    return contrast_text.spread(getattr(measure, which), amount(measure))
 
 
 def first_of(measure: Measure) -> str:
