@@ -65,9 +65,10 @@ def test_work_that_keeps_the_lock_stands_in_both_measures(
         return max(long)  # one call into C
 
     for measure in (waits.beside_a_ticker, waits.beside_a_loop):
-        waited = measure(work)
-        assert waited.answer == len(long) - 1
-        assert waited.gap >= 0.5e9 * waited.seconds
+        # On a busy machine the other thread may have been asleep all the time: a few attempts.
+        seen = [measure(work) for _ in range(20)]
+        assert {waited.answer for waited in seen} == {len(long) - 1}
+        assert any(waited.gap >= 0.5e9 * waited.seconds for waited in seen)
 
 
 def test_what_a_tool_raises_comes_through(snapshots: dict[str, ModuleType]) -> None:
