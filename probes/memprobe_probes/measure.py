@@ -165,7 +165,9 @@ class Probe:
         if not self.recorder.write("snapshot", **fields) and not self.recorder.failed:
             self.event("snapshot-dropped", "the size cap of the recording is reached")
         routine = fields["reason"] == "interval"
-        self.governor.rest_after(fields.get("pause_ns", 0), routine=routine)
+        copies = self._engines.copies_ns()
+        self.governor.spent(copies, on_user_thread=False)
+        self.governor.rest_after(fields.get("pause_ns", 0) + copies, routine=routine)
 
     def _collect(self, wait: float) -> bool:
         """Write the snapshot that a copy has worked on; return whether none is left to wait for."""

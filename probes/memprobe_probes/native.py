@@ -45,6 +45,7 @@ class Native:
         self.no_cycles, self.no_returned = walker.abilities()
         self.opened: Sequence[str] = ()  # holders whose inside is asked for, by expression
         self._ns_per_gib: float = NS_PER_GIB
+        self._copies_ns = 0
 
     def pause_of_copy(self, rss: int | None) -> int:
         """Return about how many ns a copy of a process of ``rss`` bytes takes."""
@@ -68,6 +69,7 @@ class Native:
                 answer = child.answer()
             finally:
                 child.close()
+                self.account(child)
             walk.deadline = time.thread_time_ns() + DESCRIBING_NS
             return self._tables(answer, request, walk, found, list(request.objects))
         finally:
@@ -99,6 +101,16 @@ class Native:
         finally:
             request.forget()
         return Job(self, child, request, walk, found)
+
+    def account(self, child: Child) -> None:
+        """Add what a copy has cost, once."""
+        self._copies_ns += child.cpu_ns
+        child.cpu_ns = 0
+
+    def copies_ns(self) -> int:
+        """Return the CPU time (ns) of the copies that have ended since this was last asked."""
+        spent, self._copies_ns = self._copies_ns, 0
+        return spent
 
     def _prepared(
         self, found: list[Root], stops: set[int], asked: Sequence[str], budget_ns: int
@@ -154,7 +166,10 @@ class Job:
 
     def tables(self, again: Callable[[], list[Root]]) -> dict[str, Any]:
         """Return the tables. ``again`` lists the roots as they are now. Raises ``Incomplete``."""
-        answer = self._child.answer()
+        try:
+            answer = self._child.answer()
+        finally:
+            self._native.account(self._child)
         live = still_there(answer, self._found, again())
         self._walk.deadline = time.thread_time_ns() + DESCRIBING_NS
         return self._native._tables(answer, self._request, self._walk, self._found, live)
@@ -162,6 +177,7 @@ class Job:
     def close(self) -> None:
         """Give it up."""
         self._child.close()
+        self._native.account(self._child)
 
 
 def _memory(copied: bool) -> int:

@@ -35,6 +35,7 @@ class Child:
         self._out = os.memfd_create("memprobe", os.MFD_CLOEXEC)
         self._until = time.monotonic() + seconds + _GRACE
         self._status: int | None = None
+        self.cpu_ns = 0  # what it has taken, once it has ended
         try:
             self.pid = walker.spawn(request, self._out, self._out, seconds)
         except BaseException:
@@ -64,17 +65,21 @@ class Child:
 
     def _has_ended(self) -> bool:
         try:
-            self._status = self._walker.wait(self.pid, False)
+            self._ended(self._walker.wait(self.pid, False))
         except ChildProcessError:
             self._status = 0  # somebody else has waited for it: its answer may be there
         return self._status is not None
+
+    def _ended(self, found: tuple[int, int] | None) -> None:
+        if found is not None:
+            self._status, self.cpu_ns = found
 
     def kill(self) -> None:
         """End it, and wait for that."""
         if self._status is None and not self._has_ended():
             try:
                 os.kill(self.pid, SIGKILL)
-                self._status = self._walker.wait(self.pid, True)
+                self._ended(self._walker.wait(self.pid, True))
             except OSError:
                 self._status = 0
 

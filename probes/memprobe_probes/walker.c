@@ -389,11 +389,12 @@ static PyObject *walker_scout(PyObject *module, PyObject *tuple)
 static PyObject *walker_wait(PyObject *module, PyObject *args)
 {
     int pid, block, status = 0, ended;
+    long long cpu_ns = 0;
     (void)module;
     if (!PyArg_ParseTuple(args, "ip", &pid, &block))
         return NULL;
     Py_BEGIN_ALLOW_THREADS
-    ended = child_wait((pid_t)pid, block, &status);
+    ended = child_wait((pid_t)pid, block, &status, &cpu_ns);
     Py_END_ALLOW_THREADS
     if (ended < 0) {
         errno = -ended;
@@ -401,7 +402,7 @@ static PyObject *walker_wait(PyObject *module, PyObject *args)
     }
     if (ended == 0)
         Py_RETURN_NONE;
-    return PyLong_FromLong(status);
+    return Py_BuildValue("iL", status, cpu_ns);
 }
 
 static PyObject *walker_rest(PyObject *module, PyObject *args)
@@ -503,7 +504,7 @@ static PyMethodDef methods[] = {
     {"here", walker_here, METH_O, "Walk in this process; return the answer."},
     {"spawn", walker_spawn, METH_VARARGS, "Walk in a copy of this process; return its pid."},
     {"rest", walker_rest, METH_VARARGS, "Rest until a copy has ended, or for so many ms."},
-    {"wait", walker_wait, METH_VARARGS, "Return the status of a copy that ended, else None."},
+    {"wait", walker_wait, METH_VARARGS, "Return status and CPU ns of a copy that ended, else None."},
     RETURNED_METHOD,
     {NULL, NULL, 0, NULL},
 };

@@ -39,8 +39,11 @@ def spawn(request: Request, out: int, done: int, seconds: int, /) -> int:
 def rest(pid: int, milliseconds: int, /) -> None:
     """Return when a copy has ended, or after so long, or for a signal. Frees the GIL."""
 
-def wait(pid: int, block: bool | int, /) -> int | None:
-    """Return the wait status of a copy that ended, or None while it runs. Raises OSError."""
+def wait(pid: int, block: bool | int, /) -> tuple[int, int] | None:
+    """Return wait status and CPU time (ns) of a copy that ended, or None while it runs.
+
+    Raises OSError.
+    """
 
 def _returned(blocks: bytes, buffers: bytes, /) -> tuple[int, int]:
     """Return the bytes that go back to the system, with a trim and without (for tests)."""

@@ -65,6 +65,31 @@ def trouble(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
+def test_what_a_copy_takes_counts_as_the_probes_own(program: Program) -> None:
+    told = program(
+        """
+        import resource
+        from snapshots import Taker, engines
+
+        rows = [[number] for number in range(400_000)]
+        taker, told = Taker(), {}
+        for manner in (engines.AWAITED, engines.AT_REST, engines.LATER):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            taker.take(manner)
+            if taker.engines.job is not None:
+                taker.collect()
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            told[manner] = [spent, taker.engines.copies_ns() / 1e9, taker.engines.copies_ns()]
+        """
+    )
+    assert len(told) == 3
+    for by_the_kernel, by_the_probe, again in told.values():
+        assert by_the_kernel > 0.001
+        assert by_the_probe == pytest.approx(by_the_kernel, rel=0.01, abs=0.002)
+        assert again == 0
+
+
 @pytest.mark.parametrize(
     ("mode", "why"),
     [

@@ -143,12 +143,20 @@ int child_write(int descriptor, const void *start, size_t bytes)
     return 0;
 }
 
-int child_wait(pid_t pid, int block, int *status)
+static long long nanoseconds(struct timeval time)
 {
+    return time.tv_sec * 1000000000LL + time.tv_usec * 1000LL;
+}
+
+int child_wait(pid_t pid, int block, int *status, long long *cpu_ns)
+{
+    struct rusage used;
     for (;;) {
-        pid_t found = waitpid(pid, status, __WALL | (block ? 0 : WNOHANG));
-        if (found == pid)
+        pid_t found = wait4(pid, status, __WALL | (block ? 0 : WNOHANG), &used);
+        if (found == pid) {
+            *cpu_ns = nanoseconds(used.ru_utime) + nanoseconds(used.ru_stime);
             return 1;
+        }
         if (found == 0)
             return 0;
         if (errno != EINTR)

@@ -19,8 +19,9 @@ pid_t child_start(int keep, int also, unsigned seconds);
 /* Writes everything, however often that takes. Returns 0 or -1. */
 int child_write(int descriptor, const void *start, size_t bytes);
 
-/* Returns 1 and the wait status once the child has ended, 0 while it runs, a negative errno. */
-int child_wait(pid_t pid, int block, int *status);
+/* Returns 1, the wait status and the CPU time once the child has ended, 0 while it runs, a negative
+   errno. */
+int child_wait(pid_t pid, int block, int *status, long long *cpu_ns);
 
 /* Returns as soon as the child has ended, after so long, or for a signal; where the system cannot
    tell, after a short while. */
