@@ -42,6 +42,9 @@ WALKER       := probes/memprobe_probes/walker.c $(wildcard probes/memprobe_probe
 READY_WALKER := $(VENV)/.ready-walker
 BUILD_WALKER := $(BIN)/python setup.py --quiet build_ext --inplace
 
+# Two files of tests at a time: kernels and JVMs mostly wait to be started. Each file shares its own.
+BY_FILE := -n 2 --dist loadfile
+
 .PHONY: help demo native test lint accuracy contrast picture benchmark allocations report-day peers benchmark-snapshot benchmark-spark soak test-matrix clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -74,7 +77,7 @@ demo: $(READY_DEMO) $(READY_WALKER)
 	@$(BIN)/memprobe demo
 
 test: java lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(BY_FILE)
 
 # First of all, so that nobody waits for minutes to hear it.
 .PHONY: java
@@ -144,7 +147,7 @@ test-matrix: java
 
 .PHONY: pytest pytest-spark
 pytest: $(READY_DEV) $(READY_WALKER)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(BY_FILE)
 
 pytest-spark: $(READY_SPARK) $(READY_WALKER)
 	$(BIN)/python -m pytest $(SPARK_TESTS)
