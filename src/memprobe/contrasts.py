@@ -158,6 +158,76 @@ class Verdict(Struct, kw_only=True):
     script_leaks: bool = False
 
 
+class EditReason(Struct, kw_only=True):
+    """The finding that an edit lets go of, or takes a part in."""
+
+    code: str
+    fingerprint: str
+    title: str
+    bytes: int  # held at the end of the first round
+    where: str = "driver-python"
+    per_round: int | None = None  # what it adds in each further round
+
+
+class CellEdit(Struct, kw_only=True):
+    """The smallest change to one cell; ``diff`` is it as a unified diff."""
+
+    cell: int  # its position
+    cell_id: str | None = None
+    before: str
+    after: str
+    diff: str
+    reasons: list[EditReason] = field(default_factory=list)
+
+
+class Unsuggested(Struct, kw_only=True):
+    """A finding that no edit lets go of, why not, and what its rule says to do."""
+
+    code: str
+    fingerprint: str
+    title: str
+    why: str
+    fix: str = ""
+
+
+class OutputChange(Struct, kw_only=True):
+    """A cell of the edited copy that did not show what it showed before."""
+
+    cell: int
+    what: str  # another text, nothing any more, an error
+
+
+class Verified(Struct, kw_only=True):
+    """What the edited copy really did, beside the original, over as many rounds.
+
+    Bytes at the end of the first round, and what each further one added at least; None where
+    that was not measured.
+    """
+
+    held_before: int | None = None
+    held_after: int | None = None
+    per_round_before: int | None = None
+    per_round_after: int | None = None
+    stored_before: int | None = None  # in Spark
+    stored_after: int | None = None
+    rss_before: int | None = None
+    rss_after: int | None = None
+    gone: list[str] = field(default_factory=list)  # fingerprints that are not found any more
+    remaining: list[str] = field(default_factory=list)
+    cells_compared: int = 0
+    varying: list[int] = field(default_factory=list)  # cells that show something else each time
+    changed: list[OutputChange] = field(default_factory=list)
+    failure: str | None = None  # why the edited copy did not run to its end
+
+
+class Suggestions(Struct, kw_only=True):
+    """Edits of the notebook's cells that would let go, and what they changed where that was run."""
+
+    edits: list[CellEdit] = field(default_factory=list)
+    left: list[Unsuggested] = field(default_factory=list)
+    verified: Verified | None = None  # None: nobody asked for it
+
+
 class Contrast(Struct, kw_only=True):
     """Everything measured side by side."""
 
@@ -168,6 +238,7 @@ class Contrast(Struct, kw_only=True):
     growth: list[RoundGrowth] = field(default_factory=list)
     holders: list[HolderRow] = field(default_factory=list)
     script: ScriptSide
+    suggestions: Suggestions | None = None  # None: nobody asked for them
 
 
 class ContrastReport(Report, kw_only=True):

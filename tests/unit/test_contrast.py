@@ -364,7 +364,7 @@ def test_json_has_the_report_and_the_contrast() -> None:
     assert told["version"] == 1
     assert {"recording", "account", "findings", "not_measured", "overhead"} <= told.keys()
     assert told["contrast"].keys() == {
-        "verdict", "steps", "totals", "rounds", "growth", "holders", "script",
+        "verdict", "steps", "totals", "rounds", "growth", "holders", "script", "suggestions",
     }  # fmt: skip
     assert told["contrast"]["rounds"][1]["growth"] == 20 * MB
     assert msgspec.convert(told, ContrastReport) == found

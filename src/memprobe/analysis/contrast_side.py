@@ -38,6 +38,7 @@ class Step:
     ended: int
     snapshot: Snapshot | None = None
     why: str | None = None  # there is no snapshot
+    shows: bool = True  # IPython kept what it displayed; of a script's step it means nothing
     jvm_cpu: float | None = None
     workers_cpu: float | None = None
     spark: Spark | None = None  # the last reading after it, before the next one began
@@ -183,6 +184,7 @@ def _step(marker: Marker, started: Marker | None, position: int | None) -> Step:
         count=marker.cell,
         wall=marker.seconds if marker.seconds is not None else between,
         cpu=(marker.cpu or 0.0) - (started.cpu or 0.0) if known and started else None,
+        shows=marker.shows,
         jvm_cpu=_since(started, marker, "jvm_cpu"),
         workers_cpu=_since(started, marker, "workers_cpu"),
         peak=marker.peak,

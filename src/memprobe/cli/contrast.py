@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from memprobe.cli import contrast_edits
 from memprobe.cli.html import html_option, refuse_beside, write_page
 from memprobe.errors import TargetError, UsageError
 from memprobe.reporters import FORMATS
@@ -36,6 +37,8 @@ FOUND, UNMEASURED = 1, 5
     help="Processes of the script, and rounds of the notebook after the first one.",
 )  # fmt: skip
 @click.option("-k", "--keep", metavar="DIR", help="Keep the recordings and the derived script.")
+@click.option("--suggest", is_flag=True, help="Print edits of the cells that would let go.")
+@click.option("--verify", is_flag=True, help="Run an edited copy too, and say what it changed.")
 @click.option("--output-format", type=click.Choice(FORMATS), default="text", show_default=True)
 @click.option("-o", "--output", metavar="FILE", help="Write there instead of to stdout.")
 @html_option
@@ -46,6 +49,8 @@ def command(
     targets: tuple[str, ...],
     rounds: int,
     keep: str | None,
+    suggest: bool,
+    verify: bool,
     output_format: str,
     output: str | None,
     html: str | None,
@@ -67,10 +72,12 @@ def command(
     settings = config.load(select=select, ignore=ignore)
     if html is not None:
         refuse_beside(html)  # before minutes of work that nobody could look at
+    asked = contrast_edits.Asked(suggest or verify, verify, keep is not None)
+    contrast_edits.check(asked, output_format, targets)
     if targets[0].endswith(".memprobe"):
         report, history = _of_recordings(targets, settings, html is not None)
     else:
-        report, history = _of_runs(targets, rounds, keep, settings, html is not None)
+        report, history = _of_runs(targets, rounds, keep, settings, html is not None, asked)
     _show(report, output_format, output)
     if html is not None and history is not None:
         from memprobe.reporters.html import render_contrast
@@ -109,8 +116,9 @@ def _history(
 
 
 def _of_runs(
-    targets: tuple[str, ...], rounds: int, keep: str | None, settings: Config, over_time: bool
-) -> Told:
+    targets: tuple[str, ...], rounds: int, keep: str | None, settings: Config, over_time: bool,
+    asked: contrast_edits.Asked,
+) -> Told:  # fmt: skip
     from memprobe.analysis.contrast import Circumstances, contrast
     from memprobe.recording.reader import read
     from memprobe.targets import contrast_run
@@ -125,6 +133,13 @@ def _of_runs(
         scripts, ours = [read(path) for path in runs.scripts], read(runs.notebook)
         report = contrast(ours, scripts, settings, known)
         history = _history(ours, scripts, settings) if over_time else None
+        if asked.suggest:
+            contrast_edits.add_suggestions(
+                report, notebook, ours, runs, asked,
+                lambda sources: contrast_edits.run_and_compare(
+                    report, notebook, sources, runs, scripts, settings, known, _tell
+                ),
+            )  # fmt: skip
     if keep is None:
         report.recording.path = ""  # it is gone
     return report, history

@@ -14,6 +14,10 @@ def render(
         from memprobe.reporters import json
 
         return json.render(report)
+    if output_format == "text" and report.contrast.suggestions is not None:
+        from memprobe.reporters import suggestions_text
+
+        return suggestions_text.render(report, width=width, color=color)
     if output_format == "text":
         from memprobe.reporters import contrast_text
 

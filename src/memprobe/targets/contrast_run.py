@@ -44,6 +44,7 @@ class Runs:
     notes: list[tuple[str, str]] = field(default_factory=list)  # (what, why)
     failure: Failure | None = None  # the cell that failed, in both contexts
     left: list[str] = field(default_factory=list)  # what outlives the script's processes
+    shown: list[list[str]] = field(default_factory=list)  # per round, a digest of each cell's
 
 
 def run(
@@ -92,17 +93,11 @@ def _run_rounds(
 ) -> None:
     total = rounds + WARM_UP
 
-    def tell(number: int) -> None:
-        told(f"notebook: round {number} of {total}")
+    def tell(number: int, cell: int) -> None:
+        told(f"notebook: round {number} of {total}, cell {cell} of {running.count}")
 
     writer = _writer(folder, f"{part_of_name(notebook.name)}-notebook")
-    running = RoundsRun(
-        notebook,
-        writer,
-        total,
-        options,
-        lambda number: told(f"notebook: round {number} of {total}"),
-    )
+    running = RoundsRun(notebook, writer, total, options, tell)
     try:
         outcome = running.run()
     except MemprobeError:
@@ -113,7 +108,7 @@ def _run_rounds(
     if outcome.status > 128:
         cause = f"signal {outcome.status - 128} ended the run"
         raise _refused(notebook, cause, "run it again")
-    runs.notebook, runs.failure = outcome.path, running.failure
+    runs.notebook, runs.failure, runs.shown = outcome.path, running.failure, running.shown
 
 
 def _run_script(

@@ -20,6 +20,7 @@ from memprobe.recording.schema import Marker
 from memprobe.recording.writer import RecordingWriter
 from memprobe.targets.notebook_run import COLORS, LOOK, Ended, NotebookRun
 from memprobe.targets.outcome import Outcome
+from memprobe.targets.shown import Shown
 
 SNAPSHOT = 120.0  # seconds a snapshot between two cells may take
 UNHURRIED = {"max_pause": 60.0, "cpu_share": 0.0001}  # snapshots are asked for, and may take long
@@ -37,18 +38,30 @@ class Failure:
 class RoundsRun(NotebookRun):
     """One recorded run of ``rounds`` rounds; stopped at the first cell that fails.
 
-    ``told`` is called with the number of each round as it begins.
+    ``told`` is called with the round and the cell that begin. ``shown`` has a digest of what each
+    cell showed, per round.
     """
 
     def __init__(
         self, notebook: Path, writer: RecordingWriter, rounds: int, options: dict[str, Any],
-        told: Callable[[int], None] = lambda number: None,
+        told: Callable[[int, int], None] = lambda number, cell: None,
     ) -> None:  # fmt: skip
         super().__init__(notebook, writer, 0, {**options, **UNHURRIED})
         self._rounds = rounds
         self._told = told
         self._error = ""
         self.failure: Failure | None = None
+        self.shown: list[list[str]] = []
+        self._shown = Shown()
+
+    @property
+    def count(self) -> int:
+        """How many cells a round has."""
+        return len(self._cells)
+
+    def replace_cells(self, cells: list[Any]) -> None:
+        """Run these instead of the file's own: an edited copy, in the same folder."""
+        self._cells = cells
 
     def run(self, final_path: Path | None = None) -> Outcome:
         """Run to the end. Raises KeyboardInterrupt after everything was taken down."""
@@ -67,7 +80,7 @@ class RoundsRun(NotebookRun):
         self._mark("start-up", "end", seconds=self.start_up)
         status = 0
         for number in range(1, self._rounds + 1):
-            self._told(number)
+            self.shown.append([])
             self._mark(f"round {number}", "start")
             status = self._run_round(number)
             self._mark(f"round {number}", "end")
@@ -79,7 +92,10 @@ class RoundsRun(NotebookRun):
         assert self._attachment is not None
         for position, cell in enumerate(self._cells, start=1):
             self._error = ""
+            self._shown = Shown()
+            self._told(number, position)
             status = self._run_cell(cell)
+            self.shown[-1].append(self._shown.digest())
             if self._manager.is_alive():
                 self._settle()
                 self._attachment.ask("snapshot", timeout=SNAPSHOT)
@@ -114,6 +130,7 @@ class RoundsRun(NotebookRun):
         raise Ended(signal.SIGINT)
 
     def _show(self, message: dict[str, Any]) -> None:
+        self._shown.add(message)
         if message["msg_type"] == "error":
             content = message["content"]
             self._error = COLORS.sub("", f"{content['ename']}: {content['evalue']}")
