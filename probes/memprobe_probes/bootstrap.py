@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .watcher import Watcher
 
 INJECTED = "_memprobe_injected"  # set on the package when it came as a payload
+FINDER = "_memprobe_finder"  # in a plain process: what makes its modules, in sys.meta_path
 
 _DEFAULTS: dict[str, Any] = {
     "context": "script", "method": "record", "program": "", "argc": 0, "interval": 1.0,
@@ -155,6 +156,10 @@ def _status(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _joined(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
+    return _join(probe, {"client": str(args.get("client", "host"))})
+
+
 def _lease(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
     if _watcher is not None:
         _watcher.renew(str(args.get("client", "host")))
@@ -198,7 +203,7 @@ def _stop(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
 
 _VERBS = {
     "status": _status, "lease": _lease, "snapshot": _snapshot, "detach": _detach, "stop": _stop,
-    "end-log": _end_log,
+    "end-log": _end_log, "join": _joined,
 }  # fmt: skip
 
 
@@ -217,6 +222,9 @@ def leave_nothing() -> None:
     """Undo what ``start`` did, and take an injected package out of ``sys.modules``."""
     atexit.unregister(_at_exit)
     package = sys.modules.get(__package__ or "")
+    finder = getattr(package, FINDER, None)
+    if finder is not None and finder in sys.meta_path:
+        sys.meta_path.remove(finder)
     if getattr(package, INJECTED, False):
         for name in _own_modules():
             del sys.modules[name]

@@ -184,8 +184,17 @@ class Watcher:
         try:
             self._gone()
         finally:
-            # Last: the host takes the end of file for "nothing of the probe is left".
+            # Last: the host takes it for "nothing of the probe is left". A forked child may keep
+            # the FIFO open, so the end of file alone would not tell.
+            self._say_gone()
             self._close(self._alive)
+
+    def _say_gone(self) -> None:
+        try:
+            if self._alive >= 0 and os.getpid() == self.probe.pid:
+                os.write(self._alive, _WAKE)
+        except OSError:
+            pass
 
     @staticmethod
     def _close(fd: int) -> None:

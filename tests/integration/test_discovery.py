@@ -475,12 +475,9 @@ def test_a_program_with_an_f_option_of_its_own_is_no_kernel(tmp_path: Path) -> N
     data = tmp_path / "data.json"
     data.write_text('{"rows": []}')
     with running([sys.executable, "-c", WAITS, "-f", str(data)]) as process:
-        row = row_of(process.pid)
-        assert (row.kind, row.attachable) == ("python", False)
-        with pytest.raises(TargetError, match=f"process {process.pid}") as caught:
-            discovery.resolve(str(process.pid))
-    assert "not a Jupyter kernel" in caught.value.cause
-    assert "memprobe run" in caught.value.remedy
+        context = discovery.resolve(str(process.pid))
+    assert (context.connection_file, context.kernel_id) == (None, "")
+    assert context.method == "pending-call"
 
 
 def test_plain_python_is_bounded_and_shows_no_arguments(

@@ -25,7 +25,7 @@ FAILED = 2
 # Verb → what `memprobe --help` says. The module is memprobe.cli.VERB.
 VERBS = {
     "run": "Run a script, module or notebook, and report what it kept.",
-    "attach": "Watch a running notebook from outside, and report what it keeps.",
+    "attach": "Watch a running notebook or process from outside, and report what it keeps.",
     "snapshot": "Look once at a running notebook or script, report, leave nothing behind.",
     "detach": "Stop and remove the probe from a context.",
     "ps": "List the contexts one could attach to.",

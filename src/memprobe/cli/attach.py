@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from memprobe.cli.entering import METHODS
 from memprobe.cli.rules import known_before, rule_options
 
 if TYPE_CHECKING:
@@ -37,7 +38,14 @@ KERNEL_GONE = ("exit", "kernel-died", "kernel-restarted")
     default=30.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long to wait for the kernel's answer.",
+    help="How long to wait for the target's answer.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    default=METHODS[0],
+    show_default=True,
+    help="How to get in; auto is the safest that works.",
 )
 @rule_options
 @click.option(
@@ -52,19 +60,21 @@ def command(
     target: str | None, output: Path | None, force: bool, duration: float | None,
     interval: str | None, max_pause: str | None, timeout: float,
     select: str | None, ignore: str | None, baseline: str | None, form: str, quiet: bool,
+    method: str,
 ) -> int:  # fmt: skip
-    """Put the probe into a running notebook, from outside, also while a cell runs.
+    """Put the probe into a running notebook or Python process, from outside, also while it works.
 
-    TARGET is a notebook's name or path, a kernel id, a connection file or a PID; without it,
-    choose from a list. Records until Ctrl-C, --duration or the kernel's end, prints the report
-    and takes the probe out again. The notebook goes on undisturbed.
+    TARGET is a notebook's name or path, a kernel id, a connection file, a script's name or the PID
+    of any Python process; without it, choose from a list. Records until Ctrl-C, --duration or the
+    target's end, prints the report and takes the probe out again. The target goes on undisturbed.
     """
     from memprobe import config
     from memprobe.cli.judge import judge
     from memprobe.recording.naming import default_path, free
     from memprobe.targets import discovery
+    from memprobe.targets.entering import attach_to, chosen
     from memprobe.targets.interrupts import Interrupts
-    from memprobe.targets.kernel import AttachOptions, attach
+    from memprobe.targets.kernel import AttachOptions
 
     settings = config.load(interval=interval, max_pause=max_pause, select=select, ignore=ignore)
     known = known_before(settings, baseline)
@@ -75,11 +85,13 @@ def command(
         max_pause=settings.max_pause, cap=settings.cap, force=force, lease=settings.lease,
         cpu_share=settings.cpu_share,
     )  # fmt: skip
-    assert context.connection_file is not None
+    how = chosen(context, method)
     with Interrupts() as interrupts:
-        attachment = attach(context.connection_file, context.pid, options, interrupts)
+        attachment = attach_to(
+            context, options, interrupts, method=how, say=lambda text: _say(quiet, text)
+        )
         try:
-            _say(quiet, _welcome(context, attachment, duration))
+            _say(quiet, _welcome(context, attachment, duration, how))
             _follow(attachment, interrupts, duration, quiet)
         finally:
             heard = attachment.detach()
@@ -108,10 +120,12 @@ def _follow(
 
 
 def _tell_end(attachment: Attachment, heard: bool, quiet: bool) -> None:
+    if attachment.ended is not None and attachment.ended.reason == "gone":
+        _say(quiet, "the process has ended; this is what was recorded")
     if attachment.ended is not None and attachment.ended.reason in KERNEL_GONE:
         _say(quiet, "the kernel has ended or was restarted; this is what was recorded")
     if not heard:
-        _say(quiet, "the kernel does not answer; the probe leaves as soon as C code there lets it")
+        _say(quiet, "the target does not answer; the probe leaves as soon as C code there lets it")
 
 
 def _news(record: Record) -> str:
@@ -123,10 +137,15 @@ def _news(record: Record) -> str:
     return ""
 
 
-def _welcome(context: KernelContext, attachment: Attachment, duration: float | None) -> str:
-    how = "joined the probe in" if attachment.joined else "attached to"
+def _welcome(
+    context: KernelContext, attachment: Attachment, duration: float | None, method: str
+) -> str:
+    from memprobe.targets.entering import SAID
+
+    done = "joined the probe in" if attachment.joined else "attached to"
+    way = "" if attachment.joined else f" {SAID[method]}"
     until = f"for {duration:g} s" if duration is not None else "until Ctrl-C"
-    return f"{how} {_name(context)} (process {context.pid}); recording {until}"
+    return f"{done} {_name(context)} (process {context.pid}){way}; recording {until}"
 
 
 def _name(context: KernelContext) -> str:

@@ -172,8 +172,15 @@ def _columns(rows: list[ContextRow]) -> list[Column]:
         ("AGE", [_short(row.age) for row in rows], "right"),
         ("STATE", [_state(row) for row in rows], "left"),
         ("SPARK", [_escaped(_clipped(row.spark or "")) for row in rows], "left"),
+        ("HOW", _ways(rows), "left"),
         ("PROBE", ["[green]yes[/]" if row.probe else "" for row in rows], "left"),
     ]
+
+
+def _ways(rows: list[ContextRow]) -> list[str]:
+    """Return how each is entered; nothing where all of them are kernels."""
+    ways = [row.method for row in rows]
+    return ways if set(ways) - {"kernel"} else [""] * len(ways)
 
 
 def _share(row: ContextRow) -> str:

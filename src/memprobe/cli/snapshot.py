@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from memprobe.cli.entering import METHODS
 from memprobe.cli.inside import exprs, inside_option
 from memprobe.cli.output import FAILED
 from memprobe.cli.rules import known_before, rule_options
@@ -36,6 +37,10 @@ DOCS = "verbs/snapshot.md"
     "--timeout", type=float, default=30.0, show_default=True, metavar="SECONDS",
     help="How long to wait for the target's answer.",
 )  # fmt: skip
+@click.option(
+    "--method", type=click.Choice(METHODS), default=METHODS[0], show_default=True,
+    help="How to get in; auto is the safest that works.",
+)  # fmt: skip
 @inside_option
 @click.option(
     "--jvm-histogram",
@@ -48,13 +53,13 @@ DOCS = "verbs/snapshot.md"
 def command(
     target: str | None, output: Path | None, force: bool, max_pause: str | None, timeout: float,
     inside: tuple[str, ...], jvm_histogram: bool, select: str | None, ignore: str | None,
-    baseline: str | None, output_format: str, quiet: bool,
+    baseline: str | None, output_format: str, quiet: bool, method: str,
 ) -> int:  # fmt: skip
     """Take one snapshot of a running notebook or script, also while a cell runs, and report.
 
-    TARGET is a notebook's name or path, a kernel id, a connection file or a PID, or the name of a
-    script that runs under memprobe run; without it, choose from a list. Afterwards nothing is
-    left in it: no probe, no file. A probe that is there already stays.
+    TARGET is a notebook's name or path, a kernel id, a connection file, a script's name or the PID
+    of any Python process; without it, choose from a list. Afterwards nothing is left in it: no
+    probe, no file. A probe that is there already stays.
     """
     from memprobe import config
     from memprobe.cli.judge import judge
@@ -71,7 +76,7 @@ def command(
             max_pause=settings.max_pause, cap=settings.cap, force=force, lease=settings.lease,
             cpu_share=settings.cpu_share, inside=asked, jvm_histogram=jvm_histogram,
         )  # fmt: skip
-        _take(context, options, quiet)
+        _take(context, options, quiet, method)
         verdict = judge([str(path)], settings, known, asked)
     for report in verdict.reports:
         if jvm_histogram and (report.spark is None or not _counted(report.spark)):
@@ -99,19 +104,25 @@ def _counted(spark: SparkReport) -> bool:
     return spark.jvm is not None and bool(spark.jvm.classes_by_bytes)
 
 
-def _take(context: KernelContext, options: AttachOptions, quiet: bool) -> None:
+def _take(context: KernelContext, options: AttachOptions, quiet: bool, method: str) -> None:
     from memprobe.targets import snapshot
+    from memprobe.targets.entering import attach_to
     from memprobe.targets.interrupts import Interrupts
 
     _say(quiet, f"looking at {_name(context)} (process {context.pid})")
     with Interrupts() as interrupts:
-        if context.connection_file is None:
+        if not context.attachable:  # memprobe run records it
             snapshot.of_script(context.pid, options, interrupts)
-        elif not snapshot.of_kernel(context.connection_file, context.pid, options, interrupts):
-            _say(
-                quiet,
-                "the kernel does not answer now; the probe leaves as soon as C code there lets it",
-            )
+            return
+        heard = snapshot.of_attached(
+            lambda asked: attach_to(
+                context, asked, interrupts, method=method, say=lambda text: _say(quiet, text)
+            ),
+            options,
+            interrupts,
+        )
+        if not heard:
+            _say(quiet, "it does not answer now; the probe leaves as soon as C code there lets it")
 
 
 def _name(context: KernelContext) -> str:

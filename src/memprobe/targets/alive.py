@@ -2,6 +2,8 @@
 
 The probe holds the ``alive`` FIFO open for writing, close-on-exec. When the last writer is gone
 the FIFO hangs up. A process that still exists then, with another memory image, has called exec.
+Children that the process forked may hold it open too: so a probe that leaves writes a byte before,
+and the end of the process itself is watched as well.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Literal
 
+LAST_STEPS = 200  # milliseconds
 SETTLE = 0.5  # seconds for an exec to show its new command line
 STACK_FIELD = 25  # of /proc/PID/stat after the command's name: where the stack starts
 
@@ -49,10 +52,35 @@ class AliveWatch:
     def _watch(self, pid: int) -> None:
         image = _settled_image(pid)
         poll = select.poll()
-        poll.register(self._descriptor, 0)  # a hang-up is always reported
+        poll.register(self._descriptor, select.POLLIN)  # a hang-up is always reported
         poll.register(self._wake[0], select.POLLIN)
-        if any(descriptor == self._descriptor for descriptor, _ in poll.poll()):
-            self.left = _how(pid, image)
+        process = _process(pid)
+        if process is not None:
+            poll.register(process, select.POLLIN)
+        try:
+            seen = dict(poll.poll())
+            if seen.get(self._descriptor, 0) & select.POLLIN:
+                self._await_hang_up()
+                self.left = "closed"  # the probe said so
+            elif set(seen) - {self._wake[0]}:
+                self.left = _how(pid, image)
+        finally:
+            if process is not None:
+                os.close(process)
+
+    def _await_hang_up(self) -> None:
+        """Give the thread that is leaving a moment to end; a forked child keeps us no longer."""
+        poll = select.poll()
+        poll.register(self._descriptor, 0)
+        poll.poll(LAST_STEPS)
+
+
+def _process(pid: int) -> int | None:
+    """Return a descriptor that becomes readable when the process ends."""
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return None
 
 
 def _how(pid: int, image: str) -> Literal["exit", "exec", "closed"]:

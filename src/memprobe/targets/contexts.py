@@ -44,6 +44,7 @@ class KernelContext:
     attachable: bool
     why_not: str = ""
     remedy: str = ""
+    method: str = ""  # kernel, pending-call, remote-exec: how it is attached to
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class ContextRow:
     attachable: bool = False
     why_not: str = ""
     remedy: str = ""
+    method: str = ""  # kernel, pending-call, remote-exec; empty: not attachable
 
     @property
     def share(self) -> float | None:
@@ -90,8 +92,8 @@ class ContextRow:
 
     @property
     def is_recorded_script(self) -> bool:
-        """Whether this is no kernel, but has a probe in it that a request can reach."""
-        return self.kind == "python" and self.probe is not None
+        """Whether ``memprobe run`` records it: a request can reach that probe."""
+        return self.kind == "python" and self.probe is not None and not self.attachable
 
     def context(self) -> KernelContext:
         """Return the row as the context that other verbs work on."""
@@ -105,6 +107,7 @@ class ContextRow:
             attachable=self.attachable,
             why_not=self.why_not,
             remedy=self.remedy,
+            method=self.method,
         )
 
 
@@ -130,7 +133,8 @@ def contexts(measure: float = 0.0) -> list[ContextRow]:
     slopes = _measured_slopes(seen, measure)
     kernels = [_kernel_row(kernel, seen, slopes) for kernel in seen.kernels]
     kernels.sort(key=lambda row: (not row.attachable, -(row.rss or 0)))
-    plain = [_plain_row(process, seen) for process in _plain_processes(seen)]
+    plain = [plain_row(process, seen) for process in _plain_processes(seen)]
+    plain.sort(key=lambda row: not row.attachable)
     return [*kernels, *plain, *(_left_over_row(file) for file in seen.left_over)]
 
 
@@ -206,11 +210,15 @@ def _kernel_row(kernel: KernelProcess, seen: Surroundings, slopes: dict[int, flo
         spark=seen.table.spark_app(process.pid),
         probe=probe.session if probe else None,
         obstacle=obstacle,
+        method="kernel",
     )
 
 
-def _plain_row(process: Process, seen: Surroundings) -> ContextRow:
+def plain_row(process: Process, seen: Surroundings) -> ContextRow:
+    """Return the line of a Python process that is no kernel."""
     probe = seen.probes.get(process.pid)
+    recorded = probe is not None and probe.is_run
+    way = obstacles.of_recorded(process) if recorded else obstacles.way_into(process)
     return _row(
         process,
         kind="python",
@@ -219,7 +227,8 @@ def _plain_row(process: Process, seen: Surroundings) -> ContextRow:
         slope=probe.slope if probe else None,
         spark=seen.table.spark_app(process.pid),
         probe=probe.session if probe else None,
-        obstacle=obstacles.of_python(process, recorded=probe is not None),
+        obstacle=way if isinstance(way, Obstacle) else None,
+        method="" if isinstance(way, Obstacle) else way,
     )
 
 
@@ -236,7 +245,9 @@ def _left_over_row(file: Path) -> ContextRow:
     )
 
 
-def _row(process: Process, *, obstacle: Obstacle | None, **known: object) -> ContextRow:
+def _row(
+    process: Process, *, obstacle: Obstacle | None, method: str, **known: object
+) -> ContextRow:
     limit = limits.effective(process.pid)
     return ContextRow(
         pid=process.pid,
@@ -249,6 +260,7 @@ def _row(process: Process, *, obstacle: Obstacle | None, **known: object) -> Con
         attachable=obstacle is None,
         why_not=obstacle.why if obstacle else "",
         remedy=obstacle.remedy if obstacle else "",
+        method=method if obstacle is None else "",
         **known,  # type: ignore[arg-type]
     )
 

@@ -17,7 +17,13 @@ from memprobe.errors import TargetError, UsageError
 from memprobe.reporters.amounts import size
 from memprobe.reporters.printable import printable
 from memprobe.targets import obstacles
-from memprobe.targets.contexts import ContextRow, KernelContext, contexts
+from memprobe.targets.contexts import (
+    ContextRow,
+    KernelContext,
+    contexts,
+    look_around,
+    plain_row,
+)
 from memprobe.targets.obstacles import Obstacle
 from memprobe.targets.processes import Process, read_processes, status_fields
 
@@ -61,7 +67,7 @@ def resolve(target: str | None = None, asked: Asked = Asked()) -> KernelContext:
         return _choose(asked)
     _refuse_remote(target)
     rows = contexts()
-    matches = _matches(target, rows, asked)
+    matches = _matches(target, rows, asked) or _by_pid(target, rows)
     if not matches:
         raise _unknown(target, rows, asked)
     if len(matches) > 1:
@@ -109,6 +115,17 @@ def _matches(target: str, rows: Sequence[ContextRow], asked: Asked) -> list[Cont
             if found:
                 return found
     return []
+
+
+def _by_pid(target: str, rows: Sequence[ContextRow]) -> list[ContextRow]:
+    """Return the process of a PID that was not listed: too small, or Python in another program."""
+    if not target.isdecimal() or any(row.pid == int(target) for row in rows):
+        return []
+    process = read_processes().by_pid.get(int(target))
+    if process is None or process.pid == os.getpid():
+        return []
+    row = plain_row(process, look_around())
+    return [row] if row.attachable or process.is_python else []
 
 
 def _same_notebook(one: str, other: str) -> bool:
@@ -204,9 +221,8 @@ def _unknown_pid(pid: int, asked: Asked) -> TargetError:
 
 
 def _obstacle(process: Process) -> Obstacle:
-    if process.is_python:
-        return obstacles.of_python(process)
-    return obstacles.of_program(process)
+    way = obstacles.way_into(process) if process.is_python else None
+    return way if isinstance(way, obstacles.Obstacle) else obstacles.of_program(process)
 
 
 def _hidden_or_gone(pid: int) -> Obstacle:
@@ -234,6 +250,10 @@ def _exists(pid: int) -> bool:
 def _choose(asked: Asked) -> KernelContext:
     """Let a person pick one of the contexts that the verb can work on."""
     rows = [row for row in contexts() if asked.takes(row)]
+    meant = [row for row in rows if row.kind == "kernel" or row.is_recorded_script]
+    if len(meant) == 1:
+        return meant[0].context()
+    rows = meant or rows  # a plain process is entered only where somebody has named it
     if not rows:
         raise TargetError(
             f"there is nothing to {asked.doing}",
@@ -241,8 +261,6 @@ def _choose(asked: Asked) -> KernelContext:
             remedy="open a notebook, or start a script under memprobe: memprobe run SCRIPT.py",
             docs=asked.docs,
         )
-    if len(rows) == 1:
-        return rows[0].context()
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise _ambiguous("", rows, asked)
     return rows[_ask(rows, asked)].context()

@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,11 +71,29 @@ def attach(
     ``interrupts`` counts a signal before the kernel has answered. The kernel is then as before.
     """
     interrupts = interrupts or Interrupts()
+
+    def through_control(folder: SessionFolder) -> dict[str, Any]:
+        return enter(connection_file, folder.config, options.timeout, interrupts)
+
+    return follow(
+        pid, session_config(pid, options), options, connection_file, interrupts, through_control
+    )
+
+
+def follow(
+    pid: int, config: dict[str, Any], options: AttachOptions, connection_file: Path | None,
+    interrupts: Interrupts, come_in: Callable[[SessionFolder], dict[str, Any]],
+) -> Attachment:  # fmt: skip
+    """Have ``come_in`` bring the probe in and return its answer, then follow that probe.
+
+    ``connection_file`` is None where it is no kernel. Raises what ``come_in`` raises; nothing of
+    ours is left then.
+    """
     writer = RecordingWriter.create(options.output, force=options.force)
     folder: SessionFolder | None = None
     try:
-        folder = SessionFolder.create(_config(pid, options))
-        answer = enter(connection_file, folder.config, options.timeout, interrupts)
+        folder = SessionFolder.create(config)
+        answer = come_in(folder)
         return _followed(pid, answer, folder, writer, options, connection_file, interrupts)
     except BaseException:
         writer.discard()
@@ -87,15 +106,15 @@ def attach(
 
 def _followed(
     pid: int, answer: dict[str, Any], folder: SessionFolder, writer: RecordingWriter,
-    options: AttachOptions, connection_file: Path, interrupts: Interrupts,
+    options: AttachOptions, connection_file: Path | None, interrupts: Interrupts,
 ) -> Attachment:  # fmt: skip
-    """Follow the probe that is in the kernel now; take it out again where that fails."""
+    """Follow the probe that is in the target now; take it out again where that fails."""
     try:
         return Attachment(pid, answer, folder, writer, options, connection_file, interrupts)
     except OSError as error:
         SessionFolder(Path(answer["folder"]), {}).send("detach", client=folder.config["client"])
         raise TargetError(
-            "the probe in the kernel cannot be followed",
+            "the probe in the target cannot be followed",
             cause=f"its session folder {answer['folder']}: {error.strerror}",
             remedy=f"it leaves by itself within {folder.config['lease']:.0f} s; attach again then",
             docs=DOCS,
@@ -103,11 +122,11 @@ def _followed(
 
 
 class Attachment:
-    """A probe in a kernel, followed by this process until ``detach`` or the kernel's end."""
+    """A probe in a kernel or process, followed until ``detach`` or the target's end."""
 
     def __init__(
         self, pid: int, answer: dict[str, Any], folder: SessionFolder, writer: RecordingWriter,
-        options: AttachOptions, connection_file: Path, interrupts: Interrupts,
+        options: AttachOptions, connection_file: Path | None, interrupts: Interrupts,
     ) -> None:  # fmt: skip
         self.pid = pid
         self.joined = bool(answer.get("joined"))
@@ -194,9 +213,8 @@ class Attachment:
         if self._drain.held is None and self._alive.left is None:
             return
         self._drain.pull()
-        self._finish(
-            {"exit": "kernel-died", "exec": "exec"}.get(self._alive.left or "", "probe-left")
-        )
+        died = "kernel-died" if self._connection_file is not None else "gone"
+        self._finish({"exit": died, "exec": "exec"}.get(self._alive.left or "", "probe-left"))
 
     def _finish(self, reason: str) -> None:
         """Write the one ``end`` record: the probe's own reason where it could still give one."""
@@ -204,9 +222,10 @@ class Attachment:
             return
         self._drain.pull()
         held = self._drain.held
-        self._last = self._last or held is not None or reason == "kernel-died"
+        self._last = self._last or held is not None or reason in ("kernel-died", "gone")
         reason = held.reason if held is not None else reason
-        if reason in ("exit", "kernel-died") and served_again(self._connection_file, self.pid):
+        file = self._connection_file
+        if file and reason in ("exit", "kernel-died") and served_again(file, self.pid):
             reason = "kernel-restarted"
         self.ended = End(
             t=time.monotonic_ns(),
@@ -367,7 +386,8 @@ def _answer(reply: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def _config(pid: int, options: AttachOptions) -> dict[str, Any]:
+def session_config(pid: int, options: AttachOptions) -> dict[str, Any]:
+    """Return what the probe is told, of a kernel."""
     return {
         "context": "notebook",
         "method": "kernel",

@@ -26,6 +26,12 @@ class LiveSession:
     start: float  # unix seconds
     state: str  # busy, idle, unknown
     slope: float | None
+    method: str = ""  # how the probe came in
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it has no thread: it was there from the start, and cannot be joined."""
+        return self.method in ("run", "record", "")
 
 
 def session_bases() -> list[Path]:
@@ -87,6 +93,7 @@ def _session(folder: Path) -> LiveSession | None:
         start=float(header.get("start") or 0.0),
         state=_state(tail),
         slope=recent_slope([(r["t"] / 1e9, r["rss"]) for r in tail if _is_sample(r)]),
+        method=str(header.get("method") or ""),
     )
 
 

@@ -31,16 +31,26 @@ def of_kernel(kernel: KernelProcess, kernelspec_remote: bool = False) -> Obstacl
     )
 
 
-def of_python(process: Process, *, recorded: bool = False) -> Obstacle:
-    """Return why a Python process that is no kernel cannot be attached to."""
-    if recorded:
-        return Obstacle(
-            "a script that is being recorded already",
-            f"look at it: memprobe snapshot {process.pid}",
-        )
-    return _other_user(process) or Obstacle(
-        "not a Jupyter kernel: this version attaches to kernels only", RUN_INSTEAD
+def of_recorded(process: Process) -> Obstacle:
+    """Return why a script that ``memprobe run`` records is not attached to as well."""
+    return Obstacle(
+        "a script that is being recorded already",
+        f"look at it: memprobe snapshot {process.pid}",
     )
+
+
+def way_into(process: Process) -> str | Obstacle:
+    """Return the method for a process that is no kernel, or why it cannot be attached to."""
+    from memprobe.targets import plain_python
+    from memprobe.targets.pending.refusal import Refused
+
+    other = _other_user(process)
+    if other is not None:
+        return other
+    try:
+        return plain_python.way_into(process.pid)
+    except Refused as reason:
+        return Obstacle(reason.why, reason.remedy)
 
 
 def of_program(process: Process) -> Obstacle:

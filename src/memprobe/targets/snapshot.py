@@ -17,7 +17,7 @@ from memprobe.recording.drain import Drain
 from memprobe.recording.schema import End, Event, Record, Snapshot
 from memprobe.recording.writer import RecordingWriter
 from memprobe.targets.interrupts import Interrupts
-from memprobe.targets.kernel import AttachOptions, attach
+from memprobe.targets.kernel import Attachment, AttachOptions, attach
 from memprobe.targets.live_sessions import live_sessions
 from memprobe.targets.outside import OutsideSampler
 from memprobe.targets.processes import read_processes
@@ -57,8 +57,15 @@ def of_kernel(file: Path, pid: int, options: AttachOptions, interrupts: Interrup
     A probe that is there already is asked and stays. Returns whether the probe has heard that
     we leave. Raises NothingMeasured where no snapshot came, and what ``attach`` raises.
     """
+    return of_attached(lambda asked: attach(file, pid, asked, interrupts), options, interrupts)
+
+
+def of_attached(
+    come_in: Callable[[AttachOptions], Attachment], options: AttachOptions, interrupts: Interrupts
+) -> bool:
+    """Do so in a context that ``come_in`` puts a probe into, or joins the one there."""
     options = replace(options, first_snapshot=REASON, last_snapshot=False, peak_reset=False)
-    attachment = attach(file, pid, options, interrupts)
+    attachment = come_in(options)
     wait = Wait(
         poll=attachment.poll, ended=lambda: attachment.ended is not None,
         asked=time.monotonic_ns() if attachment.joined else 0,

@@ -1,0 +1,77 @@
+"""Entering CPython 3.14 and later by ``sys.remote_exec``, which both sides have to have.
+
+memprobe's own Python may be another: so the target's interpreter is started once more, to call it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import time
+from collections.abc import Callable
+
+from memprobe.targets.main_thread import MainThread
+from memprobe.targets.pending.address_space import Memory, read_maps
+from memprobe.targets.pending.refusal import Queued, Refused
+from memprobe.targets.pending.runtime import find_runtime
+from memprobe.targets.pending.scratch import interpreter_for
+from memprobe.targets.session import SessionFolder
+
+PATIENCE = 20.0  # seconds for the interpreter that asks
+LOOK = 0.005
+TOLD = 0.25
+_SCRIPT = "request.py"
+_ASK = "import sys; sys.remote_exec(int(sys.argv[1]), sys.argv[2])"
+
+
+def run(
+    pid: int, text: bytes, folder: SessionFolder, seen: Callable[[], bool], timeout: float,
+    waiting: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Have the target run ``text``, until ``seen`` tells that it did.
+
+    Raises Refused where it may not be asked, Queued when it did not take it in ``timeout``
+    seconds. The request cannot be taken back then, but its file is empty: nothing will happen.
+    """
+    path = folder.path / _SCRIPT
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(text)
+    _ask(pid, str(path))
+    deadline, told, main = time.monotonic() + timeout, 0.0, MainThread(pid)
+    try:
+        while not seen():
+            if time.monotonic() > deadline:
+                raise Queued(main.where())
+            if time.monotonic() > told + TOLD:
+                waiting(main.where())
+                told = time.monotonic()
+            time.sleep(LOOK)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.truncate(path, 0)
+        raise
+
+
+def _ask(pid: int, script: str) -> None:
+    with _readable(pid) as memory:
+        python = interpreter_for(pid, find_runtime(read_maps(pid), memory.read))
+    try:
+        done = subprocess.run(
+            [python, "-I", "-S", "-c", _ASK, str(pid), script], stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=PATIENCE, check=False, cwd="/",
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError) as error:
+        raise Refused(f"{python} could not be started: {error}") from None
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+        raise Refused(f"its Python does not take remote requests: {said}")
+
+
+def _readable(pid: int) -> Memory:
+    try:
+        return Memory(pid)
+    except OSError as error:
+        from memprobe.targets.rights import why_not
+
+        raise why_not(pid, error) from None
