@@ -149,6 +149,7 @@ def _status(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
     return {
         **_described(probe, joined=False),
         "interval": probe.interval,
+        "busy": _is_busy(probe),
         "clients": sorted(_watcher.leases) if _watcher else [],
         "cost": probe.governor.report(probe.recorder.written),
         "written": probe.recorder.written,
@@ -158,6 +159,12 @@ def _status(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
 
 def _joined(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
     return _join(probe, {"client": str(args.get("client", "host"))})
+
+
+def _is_busy(probe: Probe) -> bool:
+    from . import main_thread
+
+    return probe.shell is not None and main_thread.in_a_cell(probe.shell)
 
 
 def _lease(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
@@ -179,6 +186,13 @@ def _snapshot(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
         probe.config["max_pause"], probe.inside = allowed, inside
         probe.config["jvm_histogram"] = counted
     return {"written": probe.recorder.written}
+
+
+def _release(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
+    """Let go of what findings name; the host says which references, and that it was told to."""
+    from . import release
+
+    return release.release(probe, args, inside=bool(args.get("inside")))
 
 
 def _end_log(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
@@ -203,7 +217,7 @@ def _stop(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
 
 _VERBS = {
     "status": _status, "lease": _lease, "snapshot": _snapshot, "detach": _detach, "stop": _stop,
-    "end-log": _end_log, "join": _joined,
+    "end-log": _end_log, "join": _joined, "release": _release,
 }  # fmt: skip
 
 

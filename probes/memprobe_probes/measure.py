@@ -58,6 +58,8 @@ class Probe:
         self._engines = Engines(config)
         self._spark: Any = None  # the reader, once pyspark is in this process
         self._spark_cpu: Any = None  # the clock of its JVM, likewise
+        self._to_note = False  # the next look at the roots is that of such a snapshot
+        self.ledger: Any = None  # what the roots were at the last snapshot that was asked for
         self._late: tuple[dict[str, Any], int] | None = None  # a snapshot on its way
         self._limits = config.get("limits") or _limits()
         self._write_header()
@@ -146,8 +148,11 @@ class Probe:
             manner = AT_REST if unhurried else AWAITED
             if on_user_thread and reason in ("interval", "threshold") and not unhurried:
                 manner = LATER
+            self._to_note = reason == "request"
             tables = self._tables(unhurried, manner, at_exit=reason == "exit")
             fields["pause_ns"] = time.thread_time_ns() - cpu
+            if reason == "request" and self.ledger is not None:
+                fields["number"] = self.ledger.number
             if self._engines.job is not None:
                 self._late = ({**fields, **(tables or {})}, started)
                 self.governor.rest_after(fields["pause_ns"], routine=reason == "interval")
@@ -320,14 +325,24 @@ class Probe:
         """Return a context that accounts the block's CPU time and turns its errors into events."""
         return Guarded(self, on_user_thread)
 
-    def _look(self, *, at_exit: bool) -> list[roots.Root]:
+    def look(self, *, at_exit: bool = False) -> list[roots.Root]:
         """Return every reference of this context that can keep an object."""
         if self.shell is None:
             return roots.script_roots(at_exit=at_exit)
         found = roots.notebook_roots(self.shell, self.hooks.waiting if self.hooks else None)
         if self.hooks is not None:
             roots.tell_cells(found, self.hooks.figures, self.hooks.last_cell)
+        if self._to_note:
+            self._note(found)
         return found
+
+    def _note(self, found: list[roots.Root]) -> None:
+        """Take down what the roots of a snapshot that was asked for are: for ``release``."""
+        from .ledger import Ledger
+
+        self._to_note = False
+        self.ledger = self.ledger or Ledger()
+        self.ledger.note(found)
 
     def _tables(self, unhurried: bool, manner: str, *, at_exit: bool) -> dict[str, Any] | None:
         """Return a snapshot's tables; where a copy works on them, what was known beforehand."""
@@ -337,7 +352,7 @@ class Probe:
         stops = roots.stop_ids(self.shell)
         try:
             tables = self._engines.take(
-                lambda: self._look(at_exit=at_exit), stops, asked, max_pause_ns, manner,
+                lambda: self.look(at_exit=at_exit), stops, asked, max_pause_ns, manner,
                 self.counters.rss(),
             )  # fmt: skip
         except TooLong as reason:

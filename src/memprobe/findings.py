@@ -102,6 +102,25 @@ class Growth(Struct, kw_only=True):
     rounds: int
 
 
+class Cut(Struct, kw_only=True):
+    """One thing that ``memprobe release`` does for a finding.
+
+    ``action``: ``del``, ``output``, ``traceback``, ``frames``, ``clear``, ``cache-clear``,
+    ``attribute``, ``close-figure``, ``unregister``, ``collect``, ``arrow``, ``trim``,
+    ``unpersist``, ``unpersist-rdd``, ``uncache-table``, ``drop-view``, ``destroy``, ``jvm-gc``.
+    """
+
+    action: str
+    expr: str  # the reference, as a person would type it
+    says: str  # what is done, as a line of code where one would do the same
+    root: str = ""  # its root kind, where the snapshot has it as a holder
+    type: str = ""
+    shape: list[int] | None = None
+    length: int | None = None
+    also: list[str] = field(default_factory=list)  # other names of what is emptied
+    number: int | None = None  # of an RDD or a broadcast
+
+
 class PathStep(Struct, kw_only=True):
     """One step of the retention path, root first. ``cut`` marks the reference to cut."""
 
@@ -129,7 +148,9 @@ class Finding(Struct, kw_only=True):
     path: list[PathStep] = field(default_factory=list)
     why: str = ""
     fix: str = ""
-    release: bool = False
+    release: bool = False  # whether `memprobe release` can do it: `cuts` says how
+    cuts: list[Cut] = field(default_factory=list)
+    not_released: str = ""  # why it cannot
     also: list[str] = field(default_factory=list)
     fingerprint: str = ""
     allocated: list[AllocationSite] = field(default_factory=list)  # where, most bytes first
@@ -251,6 +272,7 @@ class RecordingSummary(Struct, kw_only=True):
     program: str
     pid: int
     start: float  # unix seconds
+    method: str = ""  # how the probe came in: run, kernel, extension, record
     wall: float | None = None
     python: str = ""
     libraries: dict[str, str] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memprobe.analysis import allocations
+from memprobe.analysis import allocations, release_plan
 from memprobe.analysis.evidence import Evidence, gather
 from memprobe.analysis.history import history
 from memprobe.analysis.holders import holder_rows
@@ -47,6 +47,7 @@ def _report(evidence: Evidence) -> Report:
     recording, config = evidence.recording, evidence.config
     summary = summarise(recording)
     findings = run(evidence)
+    release_plan.add_cuts(findings, evidence)
     allocations.add_sites(findings, recording, evidence.snapshot)
     return Report(
         recording=summary,

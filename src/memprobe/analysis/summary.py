@@ -25,6 +25,7 @@ def summarise(recording: Recording) -> RecordingSummary:
         path=str(recording.path),
         format=header.format,
         context=header.context,
+        method=header.method,
         program=header.program,
         pid=header.pid,
         start=header.start,

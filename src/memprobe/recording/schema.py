@@ -289,6 +289,7 @@ class Snapshot(Struct, kw_only=True, tag_field="kind", tag="snapshot"):
     types: list[TypeCount] = field(default_factory=list)
     cycles: Cycles | None = None  # None: not measured
     traced: int | None = None  # frames that tracemalloc keeps of each allocation; None: it is off
+    number: int | None = None  # by which a probe that is still there knows it: for `release`
     unmeasured: list[Unmeasured] = field(default_factory=list)
 
 

@@ -61,17 +61,19 @@ def _finding(finding: Finding, report: Report) -> Iterator[str]:
     yield ""
     yield f"{prose(finding.title)} ({place})."
     yield ""
-    for label, text in _facts(finding):
+    for label, text in _facts(finding, report):
         if text:
             yield f"- **{label}** {text}"
 
 
-def _facts(finding: Finding) -> Iterator[tuple[str, str]]:
+def _facts(finding: Finding, report: Report) -> Iterator[tuple[str, str]]:
     yield "held by", ", ".join(code(expr) for expr in phrases.holders(finding))
     edges = [step.edge for step in finding.path]
     yield "path", " → ".join(code(edge) for edge in edges) if len(edges) > 1 else ""
     yield "why", prose(finding.why)
-    yield "fix", "; then ".join(map(typed, finding.fix.splitlines()))
+    release = phrases.release_line(finding, report)
+    fix = "; then ".join(map(typed, finding.fix.splitlines()))
+    yield "fix", f"{fix}; or: {code(release)}" if release else fix
     yield "gives", escaped(phrases.gives(finding))
     if not allocations.tell_origin(finding):
         yield "made in", escaped(phrases.place(finding.created))

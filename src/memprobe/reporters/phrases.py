@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 from collections.abc import Iterator
 
@@ -48,6 +49,10 @@ ENDINGS = {
     "running": "still running",
 }
 
+
+# The context has ended with the recording: there is nothing to let go any more.
+OVER = frozenset({"exit", "signal", "exec", "kernel-died", "kernel-restarted", "gone"})
+SHORTEST = 4  # digits of a fingerprint
 
 SIGKILL = 9
 WORTH_TELLING = 0.02  # of the bytes: less that the allocator keeps is not told
@@ -172,6 +177,28 @@ def gives(finding: Finding) -> str:
     where = "" if reclaim.where == "driver-python" else f" on {reclaim.where}"
     text = f"{size(reclaim.bytes)} back{where} ({basis})"
     return "; ".join([text, *_kept_by_allocator(finding)])
+
+
+def release_line(finding: Finding, report: Report) -> str:
+    """Return what to type so that memprobe does it; empty where it cannot, or all is over."""
+    recording = report.recording
+    if not finding.release or recording.ended in OVER or not finding.fingerprint:
+        return ""
+    if recording.method == "extension":
+        return f"%memprobe release {short(finding, report)}"
+    named = recording.program.endswith(".ipynb") and printable(recording.program)
+    target = shlex.quote(named) if named else str(recording.pid)
+    return f"memprobe release {target} {short(finding, report)}"
+
+
+def short(finding: Finding, report: Report) -> str:
+    """Return the shortest beginning of a fingerprint, of four digits or more, that is unique."""
+    others = [one.fingerprint for one in report.findings if one is not finding]
+    own = finding.fingerprint
+    for length in range(SHORTEST, len(own)):
+        if not any(other.startswith(own[:length]) for other in others):
+            return own[:length]
+    return own
 
 
 def _kept_by_allocator(finding: Finding) -> Iterator[str]:

@@ -136,7 +136,7 @@ def _recording(report: Report, width: int) -> Iterator[RenderableType]:
 def _finding(finding: Finding, report: Report, width: int) -> Iterator[RenderableType]:
     yield _title(finding, report, width)
     yield Padding(Group(*trace(finding, width - 2)), (0, 0, 0, 2))
-    yield Padding(_labelled(list(_rows(finding))), (0, 0, 0, 2))
+    yield Padding(_labelled(list(_rows(finding, report))), (0, 0, 0, 2))
 
 
 def _title(finding: Finding, report: Report, width: int) -> RenderableType:
@@ -152,7 +152,7 @@ def _title(finding: Finding, report: Report, width: int) -> RenderableType:
     return left + right
 
 
-def _rows(finding: Finding) -> Iterator[tuple[str, Text]]:
+def _rows(finding: Finding, report: Report) -> Iterator[tuple[str, Text]]:
     """Yield what stands below the tree: a label and its text, empty ones left out."""
     names = phrases.holders(finding)
     if len(names) > 1:
@@ -160,6 +160,8 @@ def _rows(finding: Finding) -> Iterator[tuple[str, Text]]:
     yield "why", prose(finding.why or finding.title)
     for position, line in enumerate(finding.fix.splitlines()):
         yield "" if position else "fix", prose(line, "green")
+    release = phrases.release_line(finding, report)
+    yield "", prose(f"or: {release}" if release else "", "green")
     yield "gives", Text(phrases.gives(finding))
     if not allocations.tell_origin(finding):
         yield "made in", Text(phrases.place(finding.created))

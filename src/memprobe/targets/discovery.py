@@ -48,7 +48,8 @@ class Asked:
     @property
     def doing(self) -> str:
         """What the verb does, as the middle of a sentence."""
-        return "attach to" if self.verb == "attach" else f"take a {self.verb} of"
+        known = {"attach": "attach to", "release": "let go of anything in"}
+        return known.get(self.verb, f"take a {self.verb} of")
 
     @property
     def docs(self) -> str:

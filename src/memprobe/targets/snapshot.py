@@ -64,6 +64,16 @@ def of_attached(
     come_in: Callable[[AttachOptions], Attachment], options: AttachOptions, interrupts: Interrupts
 ) -> bool:
     """Do so in a context that ``come_in`` puts a probe into, or joins the one there."""
+    return enter_and_look(come_in, options, interrupts).detach()
+
+
+def enter_and_look(
+    come_in: Callable[[AttachOptions], Attachment], options: AttachOptions, interrupts: Interrupts
+) -> Attachment:
+    """Record one snapshot and stay in the context; ``detach`` is the caller's to call.
+
+    Raises what ``of_kernel`` does; then nothing is left there.
+    """
     options = replace(options, first_snapshot=REASON, last_snapshot=False, peak_reset=False)
     attachment = come_in(options)
     wait = Wait(
@@ -82,7 +92,7 @@ def of_attached(
         attachment.detach()
         attachment.writer.discard()
         raise
-    return attachment.detach()
+    return attachment
 
 
 def of_script(pid: int, options: AttachOptions, interrupts: Interrupts) -> None:
