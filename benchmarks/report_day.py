@@ -1,9 +1,10 @@
-"""How long ``memprobe report`` takes over the recording of a day.
+"""How long ``memprobe report`` takes over the recording of a day, and how long its page to open.
 
     python benchmarks/report_day.py [--runs N] [-o reports/report.md]
 
 The recording is ``day.py``'s, the same one every time. A run is the whole command as a user types
-it, from the start of its process to its end; the time is the wall clock's.
+it, from the start of its process to its end; the time is the wall clock's. The page is opened in a
+Chromium that has just started with an empty profile, until everything in it is drawn.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from statistics import median
 
 import day
 import machine
+import opening
 from medians import FEWEST, interval
 
 GOAL = 2.0  # seconds
@@ -44,11 +46,15 @@ def main() -> int:
         day.write(recording)
         report(recording)  # once for the page cache and the compiled modules
         runs = [report(recording) for _ in range(options.runs)]
+        drawn = Path(folder, "day.html")
+        written = [report(recording, "--html", str(drawn)) for _ in range(options.runs)]
+        openings = opening.measured(drawn, options.runs, Path(folder))
         loads.append(machine.load())
-        text = page(runs, recording, loads)
+        text = page(runs, recording, loads) + opening.section(written, drawn, openings)
+        kept = opening.kept(drawn, openings)
     Path(options.output).write_text(text, encoding="utf-8")
     print(text)
-    return int(median([run.seconds for run in runs]) > GOAL)
+    return int(median([run.seconds for run in runs]) > GOAL or not kept)
 
 
 def _options() -> argparse.Namespace:
@@ -58,9 +64,9 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def report(recording: Path) -> Run:
+def report(recording: Path, *more: str) -> Run:
     """Run ``memprobe report`` on the recording. Raises ``RuntimeError`` where it gives none."""
-    line = [sys.executable, "-m", "memprobe", "report", str(recording)]
+    line = [sys.executable, "-m", "memprobe", "report", str(recording), *more]
     start = time.monotonic()
     process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)

@@ -32,11 +32,14 @@ class Span(Struct, kw_only=True):
 
 
 class Stack(Struct, kw_only=True):
-    """Quantities that add up to a whole, read at the same ``times``: one list of values each."""
+    """Quantities that add up to a whole, read at the same ``times``: one list of values each.
+
+    None is a part that was not told apart then.
+    """
 
     times: list[float] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
-    values: list[list[float]] = field(default_factory=list)
+    values: list[list[float | None]] = field(default_factory=list)
 
 
 class History(Struct, kw_only=True):
@@ -46,6 +49,7 @@ class History(Struct, kw_only=True):
     rss: Points = field(default_factory=list)
     live: Points = field(default_factory=list)  # what named holders keep, at each snapshot
     held: Stack = field(default_factory=Stack)  # the same by holder; adds up to it
+    account: Stack = field(default_factory=Stack)  # RSS by bucket; adds up to it
     processes: list[Series] = field(default_factory=list)  # RSS of other processes, by role
     executors: list[Series] = field(default_factory=list)  # Spark storage memory in use
     steps: list[Span] = field(default_factory=list)  # cells, or the steps of a script

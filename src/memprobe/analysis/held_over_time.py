@@ -27,7 +27,9 @@ def held(snapshots: Sequence[Snapshot], origin: int) -> Stack:
             most[name] = max(most[name], amount)
     shared = most.pop(SHARED, 0)
     names = [name for name, _ in most.most_common(MOST_NAMES)]
-    rows = [[float(parts.get(name, 0)) for parts in read] for name in names]
+    rows: list[list[float | None]] = [
+        [float(parts.get(name, 0)) for parts in read] for name in names
+    ]
     if len(most) > MOST_NAMES:
         rest = set(most) - set(names)
         names.append(SMALLER)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from memprobe.analysis.account_over_time import account_over_time
 from memprobe.analysis.contrast_side import OWN_PHASES, ROUND, live_bytes
 from memprobe.analysis.evidence import Evidence
 from memprobe.analysis.held_over_time import held
@@ -35,6 +36,7 @@ def history(evidence: Evidence) -> History:
         rss=thinned(sorted(rss_points(recording) + cell_peaks(recording)), MOST_POINTS),
         live=thinned(kept, MOST_FEW),
         held=held(snapshots, recording.header.t),
+        account=account_over_time(recording),
         processes=_processes(recording),
         executors=_executors(recording),
         steps=shown,

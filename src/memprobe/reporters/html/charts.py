@@ -10,18 +10,28 @@ from typing import Any
 
 from memprobe.contrasts import ContrastReport, StepRow
 from memprobe.findings import HolderRow, Report, SparkCacheRow, SparkReport
-from memprobe.histories import ContrastHistory, History, Points, Series, Span
+from memprobe.histories import ContrastHistory, History, Points, Series, Span, Stack
 from memprobe.reporters import phrases
 from memprobe.reporters.amounts import counted, duration, size
 from memprobe.reporters.html.words import ROLES, finding_of
 from memprobe.reporters.printable import printable
+from memprobe_probes import account_buckets
 
 TITLES = {
     "contexts": "Notebook and script",
     "steps": "Live bytes by step",
     "total": "RSS and live bytes",
     "holders": "By holder",
+    "account": "By bucket",
     "processes": "By process",
+    "executors": "Spark storage",
+}
+# Buckets of one kind have one colour: what lives, what an allocator keeps, what nobody owns.
+FAMILIES = {
+    "live": account_buckets.LIVE,
+    "retained": account_buckets.RETAINED,
+    "native": account_buckets.NATIVE,
+    "program": account_buckets.PROGRAM,
 }
 MOST_SEGMENTS = 6  # caches told apart in an executor's bar
 
@@ -53,6 +63,7 @@ def contrast_charts(report: ContrastReport, history: ContrastHistory) -> Json:
         _history(one, shift) for one, shift in zip(history.scripts, history.shifts, strict=True)
     ]
     charts["steps"] = steps
+    charts["script_spark"] = _spark(report.contrast.script.spark)
     charts["views"] = [*views, *(one for one in charts["views"] if one["key"] != "total")]
     return charts
 
@@ -78,7 +89,9 @@ def _views(history: History) -> Iterable[Json]:
     known = {
         "total": bool(history.rss or history.live),
         "holders": bool(history.held.names),
+        "account": bool(history.account.names),
         "processes": bool(history.processes),
+        "executors": bool(history.executors),
     }
     return ({"key": key, "title": TITLES[key]} for key, there in known.items() if there)
 
@@ -88,16 +101,28 @@ def _history(history: History, shift: float = 0.0) -> Json:
         "wall": history.wall,
         "rss": _points(history.rss, shift),
         "live": _points(history.live, shift),
-        "held": {
-            "times": [round(moment + shift, 3) for moment in history.held.times],
-            "names": [printable(name) for name in history.held.names],
-            "values": [[round(value) for value in row] for row in history.held.values],
+        "held": _stack(history.held, shift),
+        "account": {
+            **_stack(history.account, shift),
+            "families": list(map(_family, history.account.names)),
         },
         "processes": [_series(one, ROLES) for one in history.processes],
         "executors": [_series(one, {}) for one in history.executors],
         "steps": [_span(one, shift) for one in history.steps],
         "rounds": [_span(one, shift) for one in history.rounds],
     }
+
+
+def _stack(stack: Stack, shift: float) -> Json:
+    return {
+        "times": [round(moment + shift, 3) for moment in stack.times],
+        "names": [printable(name) for name in stack.names],
+        "values": [[None if one is None else round(one) for one in row] for row in stack.values],
+    }
+
+
+def _family(bucket: str) -> str:
+    return next((name for name, members in FAMILIES.items() if bucket in members), "unknown")
 
 
 def _points(points: Points, shift: float = 0.0) -> Json:

@@ -6,9 +6,16 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-from memprobe.contrasts import ContrastReport, Measure, StepRow
+from memprobe.contrasts import ContrastReport, Measure, RoundRow, SparkRound, StepRow
 from memprobe.findings import CellRow, Finding, HolderRow, PathStep, RecordingSummary
-from memprobe.reporters import allocations, contrast_text, inside, phrases, spark
+from memprobe.reporters import (
+    allocations,
+    contrast_spark_text,
+    contrast_text,
+    inside,
+    phrases,
+    spark,
+)
 from memprobe.reporters.amounts import counted, duration, percent, rate, size
 from memprobe.reporters.cells import MATTERS
 from memprobe.reporters.chart import NEAR
@@ -170,6 +177,53 @@ def alone(rows: list[StepRow]) -> list[str]:
     return [row.name for row in rows if row.wall.script is None]
 
 
+def steps_in_spark(rows: list[StepRow]) -> list[StepRow]:
+    """Return the steps in which Spark did anything, in either context."""
+
+    def did(measure: Measure) -> bool:
+        return bool(measure.first or (measure.script is not None and measure.script.median))
+
+    return [
+        row
+        for row in rows
+        if row.spark is not None
+        and any(did(getattr(row.spark, name)) for name in contrast_spark_text.STEP_TITLES)
+    ]
+
+
+def spark_step_gaps(rows: list[StepRow]) -> list[str]:
+    """Return why values of Spark's steps are missing, each reason once."""
+    told = [
+        f"{title}: {measure.why}"
+        for row in rows
+        for name, title in contrast_spark_text.STEP_TITLES.items()
+        if (measure := getattr(row.spark, name)).why
+        and (measure.first is None or measure.script is None)
+    ]
+    return list(dict.fromkeys(told))
+
+
+def spark_round_cell(found: SparkRound, name: str) -> str:
+    """Return one value of a round in Spark."""
+    value = getattr(found, name)
+    if value is None:
+        return NONE
+    return duration(value) if name in contrast_spark_text.TIMES else size(value)
+
+
+def spark_round_gaps(rows: list[RoundRow]) -> list[str]:
+    """Return why values of Spark's rounds are missing, each reason once."""
+    titles = contrast_spark_text.ROUND_TITLES
+    told = [
+        f"{titles[name]}: {why}"
+        for row in rows
+        if row.spark is not None
+        for name, why in row.spark.why.items()
+        if name in titles
+    ]
+    return list(dict.fromkeys(told))
+
+
 def inner_text(line: Line) -> str:
     """Return the object of one line of what is inside of a holder."""
     return inside.words(line.node) if line.node is not None else ""
@@ -226,10 +280,16 @@ FUNCTIONS: dict[str, Any] = {
     "root": phrases.root,
     "script_report": script_report,
     "spark_facts": spark.facts,
+    "spark_round_cell": spark_round_cell,
+    "spark_round_gaps": spark_round_gaps,
+    "spark_round_titles": contrast_spark_text.ROUND_TITLES,
+    "spark_step_gaps": spark_step_gaps,
+    "spark_step_titles": contrast_spark_text.STEP_TITLES,
     "spark_lines": spark.lines,
     "spark_parts": spark.parts,
     "spread_of": spread_of,
     "status_of": status_of,
+    "steps_in_spark": steps_in_spark,
     "tell_origin": allocations.tell_origin,
     "tone": tone,
 }

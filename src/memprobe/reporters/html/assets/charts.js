@@ -32,6 +32,7 @@ class Picture {
   }
   draw() {
     const { traces, layout } = this.build(this);
+    Object.assign(layout, this.paper);
     const done = this.drawn
       ? Plotly.react(this.element, traces, layout, CONFIG)
       : Plotly.newPlot(this.element, traces, layout, CONFIG);

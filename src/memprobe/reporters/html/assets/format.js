@@ -48,6 +48,6 @@ const ticks = {
   bytes(high) {
     let step = 2 ** Math.floor(Math.log2(Math.max(high, 1024) / 4));
     while (high / step > 5) step *= 2;
-    return ticks.of(step, 0, high, format.size);
+    return ticks.of(step, 0, high, (value) => format.size(value).replace(".0 ", " "));
   },
 };

@@ -63,11 +63,15 @@
     if (target && target.tagName === "DETAILS") target.open = true;
   }
 
+  const PAPER = { timeline: [650, 330], treemap: [650, 300] }; // CSS pixels; heights as in the style sheet
+
+  // The page is laid out for paper only after this: the pictures cannot measure their room yet.
   function forPaper(on) {
     document.documentElement.classList.toggle("printing", on);
     for (const one of document.querySelectorAll("details")) if (on) one.open = true;
     for (const one of pictures) {
-      one.element.style.width = on ? "680px" : "";
+      const [width, height] = PAPER[one.element.dataset.chart] || [650, one.element.clientHeight];
+      one.paper = on ? { width, height, autosize: false } : null;
       one.draw();
     }
   }

@@ -1,7 +1,7 @@
 "use strict";
 // Spark storage memory: a bar per executor, a part per cache, and how much there is at most.
 function sparkStorage(picture) {
-  const { executors, segments, max } = picture.data.spark;
+  const { executors, segments, max } = picture.data[picture.element.dataset.source];
   const names = executors.map((one) => `executor ${format.plain(one)}`);
   const bars = segments.map((one, at) => ({
     type: "bar", orientation: "h", name: format.plain(format.short(one.name, 40)), y: names, x: one.values,

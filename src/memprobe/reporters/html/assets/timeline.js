@@ -20,6 +20,18 @@ function limitLine(picture, end) {
   return [line("limit", { x: [0, end], y: [limit, limit] }, "limit", { line: { color: color("limit"), width: 1.5, dash: "dash" } })];
 }
 
+// The parts of a whole over each other, and the whole as a line above them.
+function stacked(stack, rss, tone) {
+  const areas = stack.names.map((name, at) => {
+    const { hue, share } = tone(name, at);
+    const points = { x: stack.times, y: stack.values[at] };
+    return line(name, points, hue, { stackgroup: "parts", line: { color: color(hue), width: 1 }, fillcolor: faint(hue, share) });
+  });
+  return [...areas, line("RSS", rss, "text", { line: { color: color("text"), width: 1.5 } })];
+}
+
+const FAMILY_HUES = { live: "s1", retained: "s3", native: "s5", program: "s8", unknown: "s7" };
+
 const VIEWS = {
   total(picture) {
     const { main } = picture.data;
@@ -31,10 +43,19 @@ const VIEWS = {
   },
   holders(picture) {
     const { held, rss } = picture.data.main;
-    const areas = held.names.map((name, at) => line(name, { x: held.times, y: held.values[at] }, SERIES[at] || "s8", {
-      stackgroup: "held", line: { color: color(SERIES[at] || "s8"), width: 1 }, fillcolor: faint(SERIES[at] || "s8", 0.5),
-    }));
-    return [...areas, line("RSS", rss, "text", { line: { color: color("text"), width: 1.5 } })];
+    return stacked(held, rss, (name, at) => ({ hue: SERIES[at] || "s8", share: 0.5 }));
+  },
+  account(picture) {
+    const { account, rss } = picture.data.main;
+    const seen = {};
+    return stacked(account, rss, (name, at) => {
+      const hue = FAMILY_HUES[account.families[at]];
+      seen[hue] = (seen[hue] || 0) + 1;
+      return { hue, share: Math.max(0.2, 0.8 - 0.15 * (seen[hue] - 1)) };
+    });
+  },
+  executors(picture) {
+    return picture.data.main.executors.map((one, at) => line(`executor ${one.name}`, one, SERIES[at % SERIES.length], dotted(one)));
   },
   processes(picture) {
     const { main } = picture.data;
@@ -90,7 +111,7 @@ function lane(picture) {
 
 // A number that is wider than its cell would lie over its neighbours.
 function roomFor(picture, trace, low, high) {
-  const width = picture.element.clientWidth - 84;
+  const width = (picture.paper || { width: picture.element.clientWidth }).width - 84;
   const perSecond = width / (high - low);
   trace.text = trace.text.map((text, at) => (trace.x[at] * perSecond > 8 + 7 * text.length ? text : ""));
   return trace;
@@ -110,16 +131,23 @@ function stepsPicture(picture) {
   };
 }
 
+// The highest value that is drawn: of parts over each other their sum.
+function highest(traces) {
+  const sums = [];
+  for (const one of traces.filter((each) => each.stackgroup)) one.y.forEach((value, at) => { sums[at] = (sums[at] || 0) + (value || 0); });
+  const alone = traces.filter((each) => !each.stackgroup).map((one) => one.y);
+  return [sums, ...alone].reduce((most, values) => values.reduce((a, b) => Math.max(a, b || 0), most), 1);
+}
+
 function timeline(picture) {
   if (picture.view === "steps") return stepsPicture(picture);
   const traces = VIEWS[picture.view](picture);
   const whole = span(picture);
   const [low, high] = picture.range || whole;
-  const stacked = picture.view === "holders" ? picture.data.main.held.times.map((_, at) => picture.data.main.held.values.reduce((sum, row) => sum + row[at], 0)) : [];
-  const top = traces.reduce((most, one) => (one.stackgroup ? most : one.y.reduce((a, b) => Math.max(a, b), most)), Math.max(1, ...stacked)) * 1.06;
+  const top = highest(traces) * 1.06;
   const hasLane = picture.data.main.steps.length > 0;
   if (hasLane) traces.push(roomFor(picture, lane(picture), low, high));
-  const most = Math.max(3, Math.floor(picture.element.clientWidth / 110));
+  const most = Math.max(3, Math.floor((picture.paper ? picture.paper.width : picture.element.clientWidth) / 110));
   return {
     traces,
     layout: frame({
