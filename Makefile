@@ -45,7 +45,7 @@ BUILD_WALKER := $(BIN)/python setup.py --quiet build_ext --inplace
 # Two files of tests at a time: kernels and JVMs mostly wait to be started. Each file shares its own.
 BY_FILE := -n 2 --dist loadfile
 
-.PHONY: help demo native test lint accuracy contrast picture benchmark allocations report-day peers benchmark-snapshot benchmark-spark soak test-matrix clean
+.PHONY: help demo native test lint accuracy contrast picture benchmark allocations report-day peers benchmark-snapshot benchmark-spark soak soak-attach test-matrix clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -69,6 +69,8 @@ help:
 	@echo '                  (goes on where it was cut off; PAIRS=10 for a shorter one)'
 	@echo 'make soak         2,000 snapshots of a kernel hard at work, write reports/soak.md'
 	@echo '                  (goes on where it was cut off; MINUTES=20 of one piece)'
+	@echo 'make soak-attach  attaches to processes of every kind and Python, write reports/attach.md'
+	@echo '                  (goes on where it was cut off; MINUTES=15 of one piece)'
 	@echo 'make test-matrix  the tests on every Python from 3.10 to 3.13 that is installed, and those'
 	@echo '                  that start Spark with Spark $(OLD_SPARK) too'
 	@echo 'make clean        remove .venv and everything that was built'
@@ -127,6 +129,9 @@ benchmark-spark: $(READY_DEV) $(READY_WALKER)
 
 soak: $(READY_DEV) $(READY_WALKER)
 	$(BIN)/python benchmarks/soak.py $(if $(MINUTES),--minutes $(MINUTES))
+
+soak-attach: $(READY_DEV) $(READY_WALKER)
+	$(BIN)/python benchmarks/attach.py $(if $(MINUTES),--minutes $(MINUTES))
 
 # One virtual environment per version, inside .venv; a missing version is said, not failed.
 # The last one has the oldest Spark that is supported, and what goes with that.

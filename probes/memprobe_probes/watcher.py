@@ -105,6 +105,8 @@ class Watcher:
 
     def _tick(self) -> None:
         now = time.monotonic()
+        if self._pending is None and self.probe.shell is None and self.probe.due():
+            self._pending = "interval"  # no cell will end here
         if self._pending and (self.probe.due() or self._pending != "marker"):
             reason, self._pending = self._pending, None
             self.probe.snapshot(reason)

@@ -18,15 +18,14 @@ _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 # From `exec` to sys.modules, without an import: a program may have put its own in the way.
 _MODULES = "exec.__self__.__spec__.loader.find_spec.__func__.__globals__['sys'].modules"
 
-# On the interrupted thread. A Ctrl-C that falls in here is handed on, from another thread.
-_TEXT = (
-    "try:\n"
-    " (lambda m:m['posix'].getpid()=={pid} and m['_thread'].start_new_thread("
-    "exec,({work!r},{{'m':m}})))({modules})\n"
-    "except KeyboardInterrupt:\n"
-    " (lambda t:t.start_new_thread(t.interrupt_main,()))({modules}['_thread'])\n"
-    "except BaseException:0\n"
-)
+# On the interrupted thread. No name but `exec` is looked up, not even of an exception: a program
+# may have given them another meaning. A Ctrl-C in here is handed on, from another thread.
+_TEXT = """try:
+ (lambda m:m['posix'].getpid()=={pid} and m['_thread'].start_new_thread(exec,({work!r},{{'m':m}})))({modules})
+except:
+ try:(lambda m:m['sys'].exc_info()[0].__name__=='KeyboardInterrupt'and m['_thread'].start_new_thread(m['_thread'].interrupt_main,()))({modules})
+ except:0
+"""  # noqa: E501
 
 # On the thread: the payload is read from the session folder, if that is the user's alone.
 _READ_PAYLOAD = """try:
@@ -40,7 +39,7 @@ _READ_PAYLOAD = """try:
   if not c:break
   b+=c
  o.close(f);o.close(d);p=m['marshal'].loads(b);exec(p['loader'],p)
-except BaseException:0
+except:0
 """
 
 

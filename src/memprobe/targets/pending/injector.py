@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ LOOK = 0.002  # seconds between two looks at whether it was taken
 NUDGE = 0.1  # seconds after which we look whether the request was noticed
 WAKE = 0.05  # seconds between the first two wake-ups of a main thread that waits for a lock
 LONGEST_PAUSE = 2.0  # seconds between later ones
+MOST_AREAS = 8  # places for a text that are looked for: there may be hundreds
 TRACED = 1.0  # seconds for which another tracer may be there
 GIVE_UP = 10.0  # seconds for withdrawing: longer, only a target that never stands still takes
 _START_OF_HEAP = 44  # of /proc/PID/stat after the command's name
@@ -56,7 +58,7 @@ class Injector:
             self.layout: Layout = layout_of(pid, self.runtime, kept_in or cache_folder())
             self._ring = self._found_ring()
             found = areas(self._maps, self.memory, self.runtime, _start_of_heap(pid))
-            self._areas: list[TextArea] = list(found)
+            self._areas: list[TextArea] = list(itertools.islice(found, MOST_AREAS))
         except OSError as error:
             self.memory.close()
             raise _unreadable(pid, error) from None

@@ -1,0 +1,1 @@
+"""Attaching to plain processes, over and over: what ``make soak-attach`` runs."""
