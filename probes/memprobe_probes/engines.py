@@ -97,6 +97,11 @@ class Engines:
         """Return the CPU time (ns) of the copies that have ended since this was last asked."""
         return 0 if self._native is None else self._native.copies_ns()
 
+    @property
+    def walker(self) -> Any:
+        """The walker's module, where it has been loaded; else None."""
+        return None if self._native is None else self._native.walker
+
     def close(self) -> None:
         """Give up what is still on its way."""
         job, self.job = self.job, None

@@ -56,6 +56,7 @@ class Probe:
         self.closed = False
         self.inside: Sequence[str] = config.get("inside") or ()  # holders, by expression
         self._engines = Engines(config)
+        self._accountant: Any = None  # of the memory account, once it is asked for
         self._spark: Any = None  # the reader, once pyspark is in this process
         self._spark_cpu: Any = None  # the clock of its JVM, likewise
         self._to_note = False  # the next look at the roots is that of such a snapshot
@@ -164,6 +165,7 @@ class Probe:
             self._write_snapshot(fields, started)
 
     def _write_snapshot(self, fields: dict[str, Any], started: int) -> None:
+        self._write_account(fields["reason"], fields["cell"], fields.pop("account", None))
         fields.setdefault("engine_note", self._engines.note)
         fields["engine"] = self._engines.engine
         fields["took_ns"] = time.monotonic_ns() - started
@@ -173,6 +175,35 @@ class Probe:
         copies = self._engines.copies_ns()
         self.governor.spent(copies, on_user_thread=False)
         self.governor.rest_after(fields.get("pause_ns", 0) + copies, routine=routine)
+
+    def _write_account(self, reason: str, cell: int | None, words: Any) -> None:
+        """Write the account that comes with a snapshot, before it: who waits for that reads both.
+
+        ``words``: the walker's; None where it did not count.
+        """
+        accountant, walker = self._accounting(), self._engines.walker
+        if words is not None:
+            fields = accountant.full(words, walker)
+        else:
+            why = self._engines.note or "the walker's account did not come to its end"
+            fields = accountant.cheap(walker, why)
+        self.recorder.write("account", reason=reason, cell=cell, **fields)
+
+    def account(self) -> None:
+        """Write the cheap account, where that is due; never on the user's thread."""
+        with self.guarded(on_user_thread=False):
+            accountant = self._accounting()
+            if accountant.due():
+                cell = self.hooks.last_cell if self.hooks else None
+                fields = accountant.cheap(self._engines.walker)
+                self.recorder.write("account", reason="interval", cell=cell, **fields)
+
+    def _accounting(self) -> Any:
+        if self._accountant is None:
+            from .account import Accountant
+
+            self._accountant = Accountant(self.pid)
+        return self._accountant
 
     def _collect(self, wait: float) -> bool:
         """Write the snapshot that a copy has worked on; return whether none is left to wait for."""

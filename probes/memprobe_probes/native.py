@@ -10,7 +10,7 @@ import gc
 import sys
 import time
 
-from . import cycles, limits, places
+from . import account_words, cycles, limits, places
 from .native_answer import Answer, Incomplete, Tight
 from .native_child import Child, Crashed, Hung
 from .native_kinds import BYTEARRAY, DICT, INT, LIST, SET, STR, Classes, first
@@ -63,7 +63,7 @@ class Native:
         try:
             collects = cycles.is_idle() or gc.get_freeze_count() > 0
             packed = self._packed(request, True, collect=collects)
-            child = Child(self.walker, packed, SECONDS)
+            child = Child(self.walker, packed, SECONDS, account_words.known(request.owned))
             try:
                 child.wait(SECONDS + 2.0)
                 answer = child.answer()
@@ -96,7 +96,7 @@ class Native:
         try:
             packed = self._packed(request, True)  # its lists are emptied below
             began = time.monotonic_ns()
-            child = Child(self.walker, packed, SECONDS)
+            child = Child(self.walker, packed, SECONDS, account_words.known(request.owned))
             self._learn_pause(time.monotonic_ns() - began, rss)
         finally:
             request.forget()
@@ -139,7 +139,9 @@ class Native:
         self._learn_names(answer)
         for number, parts in request.parts_of(answer.asked).items():
             found[number].facts["parts"] = parts
-        return Rows(answer, request, walk, found, live).tables()
+        tables: dict[str, Any] = Rows(answer, request, walk, found, live).tables()
+        tables["account"] = answer.account
+        return tables
 
     def _learn_names(self, answer: Answer) -> None:
         """Look up the classes that only the walk has met: in the list of all, never by address."""

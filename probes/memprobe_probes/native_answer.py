@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 MAGIC = 0x33304B4C5757504D
+ACCOUNT_MAGIC = 0x31304343414D5057
 NONE = 2**64 - 1
 # Why a walk was not finished, by the walker's state.
 STATES = {
@@ -83,6 +84,7 @@ class Answer:
         self.unknown = self._rows(1)
         self.asked = [self._next() for _ in range(self._next())]
         self.inside = [self._inside() for _ in range(self._next())]
+        self.account = self._account()  # words of a balance; None: it was not asked for, or failed
 
     def _next(self) -> int:
         self._at += 1
@@ -94,6 +96,12 @@ class Answer:
 
     def _rows(self, width: int) -> list[list[int]]:
         return [self._take(width) for _ in range(self._next())]
+
+    def _account(self) -> list[int] | None:
+        left = len(self._words) - self._at
+        if left < 2 or self._next() != ACCOUNT_MAGIC:
+            return None
+        return self._take(left - 1)
 
     def _inside(self) -> tuple[int, list[Inner]]:
         number, rows = self._take(2)

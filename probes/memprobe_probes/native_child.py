@@ -29,7 +29,9 @@ class Hung(Crashed):
 class Child:
     """One copy at work. ``seconds`` is what it gets before the kernel ends it."""
 
-    def __init__(self, walker: Any, request: tuple[Any, ...], seconds: int) -> None:
+    def __init__(
+        self, walker: Any, request: tuple[Any, ...], seconds: int, known: bytes | None = None
+    ) -> None:
         self._walker = walker
         self._owner = os.getpid()
         self._out = os.memfd_create("memprobe", os.MFD_CLOEXEC)
@@ -37,7 +39,7 @@ class Child:
         self._status: int | None = None
         self.cpu_ns = 0  # what it has taken, once it has ended
         try:
-            self.pid = walker.spawn(request, self._out, self._out, seconds)
+            self.pid = walker.spawn(request, self._out, seconds, known)
         except BaseException:
             self.close()
             raise

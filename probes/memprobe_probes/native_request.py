@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 
+from . import account_words as account
 from . import numpy_arrays, sizes, tasks
 from .inside import MOST_ASKED
 from .native_answer import NONE
@@ -50,6 +51,7 @@ class Request:
         self.behind: list[Any] = []  # what the adapters led to
         self.shares: dict[int, dict[tuple[Any, ...], float]] = {}  # of Arrow memory, by address
         self.parts = Words()
+        self.owned = Words()  # triples of address, bytes and bucket, for the account
         self.asked = Words()
         self.opened: list[int] = []  # numbers of roots whose inside is asked for
         self._stops = packed(stops)
@@ -138,6 +140,7 @@ class Request:
                 buffers = row[4 + row[2] :]
                 known = sharing.setdefault(_library(type(obj)), {})
                 known.update(zip(buffers[::2], buffers[1::2]))
+                self._note_owner(_library(type(obj)), buffers)
         except TooLong:
             self._whole = False
         obj = None
@@ -145,6 +148,12 @@ class Request:
             rows += self._likely(sharing)
         for row in sorted(rows):
             self.parts.extend(row)
+
+    def _note_owner(self, library: str, buffers: list[int]) -> None:
+        bucket = account.OF_LIBRARY.get(library, account.ARRAYS)
+        for address, nbytes in zip(buffers[::2], buffers[1::2]):
+            if address < NOWHERE and nbytes:
+                self.owned.extend((address, nbytes, bucket))
 
     def _likely(self, sharing: dict[str, dict[int, int]]) -> list[list[int]]:
         """Return for each class what its objects keep that nobody asks: whatever is known of it.

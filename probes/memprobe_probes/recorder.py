@@ -92,4 +92,6 @@ class Recorder:
 
 def _importance(kind: str, fields: dict[str, Any]) -> str:
     """Return whose share of the cap a record may use: routine snapshots have no reserve."""
+    if kind == "account":  # it goes with its snapshot
+        kind = "snapshot"
     return "sample" if kind == "snapshot" and fields.get("reason") in _ROUTINE else kind

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "native/account.h"
+#include "native/account_python.h"
 #include "native/answer.h"
 #include "native/arrays.h"
 #include "native/buffers.h"
@@ -300,12 +302,16 @@ static PyObject *walker_here(PyObject *module, PyObject *tuple)
     return found;
 }
 
-static void be_the_child(Walk *walk, const Request *request, int out)
+/* The account comes after the answer: whatever happens to it, that is there. */
+static void be_the_child(Walk *walk, const Request *request, int out, Accounting *accounting)
 {
     int status = STATUS_NO_MEMORY;
+    accounting_begin(accounting);
     if (walk_and_answer(walk, request) == 0)
         status = child_write(out, walk->words.rows, walk->words.used * 8) ? STATUS_NOT_WRITTEN
                                                                           : STATUS_WRITTEN;
+    if (status == STATUS_WRITTEN)
+        accounting_write(accounting, out);
     _exit(status);
 }
 
@@ -314,18 +320,21 @@ static PyObject *walker_spawn(PyObject *module, PyObject *args)
     PyObject *tuple;
     Request request;
     Walk walk;
-    int out, done;
+    PyObject *known = NULL;
+    Accounting accounting;
+    int out;
     unsigned seconds;
     pid_t pid = -ENOMEM;
     (void)module;
-    if (!PyArg_ParseTuple(args, "O!iiI", &PyTuple_Type, &tuple, &out, &done, &seconds) ||
-        request_parse(tuple, &request))
+    if (!PyArg_ParseTuple(args, "O!iI|O", &PyTuple_Type, &tuple, &out, &seconds, &known) ||
+        request_parse(tuple, &request) || accounting_parse(known, &accounting))
         return NULL;
     if (prepare(&walk, &request) == 0) {
-        pid = child_start(out, done, seconds);
+        pid = child_start(out, accounting.smaps < 0 ? out : accounting.smaps, seconds);
         if (pid == 0)
-            be_the_child(&walk, &request, out);
+            be_the_child(&walk, &request, out, &accounting);
     }
+    accounting_close(&accounting);
     finish(&walk);
     if (pid == -ENOMEM)
         return no_memory();
@@ -506,6 +515,7 @@ static PyMethodDef methods[] = {
     {"rest", walker_rest, METH_VARARGS, "Rest until a copy has ended, or for so many ms."},
     {"wait", walker_wait, METH_VARARGS, "Return status and CPU ns of a copy that ended, else None."},
     RETURNED_METHOD,
+    ACCOUNT_METHODS,
     {NULL, NULL, 0, NULL},
 };
 

@@ -30,8 +30,10 @@ def scout(request: Request, /) -> tuple[list[type], list[Any], int, bool]:
 def here(request: Request, /) -> bytes:
     """Walk in this process and return the answer. Raises MemoryError past the request's limit."""
 
-def spawn(request: Request, out: int, done: int, seconds: int, /) -> int:
+def spawn(request: Request, out: int, seconds: int, known: bytes | None = None, /) -> int:
     """Walk in a copy of this process that writes its answer to the descriptor ``out``.
+
+    With ``known`` (as ``account_words.known`` makes it) the words of an account come behind it.
 
     Returns the copy's pid; it ends after ``seconds`` at the latest. Raises OSError or MemoryError.
     """
@@ -44,6 +46,12 @@ def wait(pid: int, block: bool | int, /) -> tuple[int, int] | None:
 
     Raises OSError.
     """
+
+def account(pid: int, known: bytes, /) -> bytes:
+    """Return the words of the account of another process, read from outside. Raises OSError."""
+
+def malloc() -> tuple[int, int] | None:
+    """Return the bytes in use of glibc's malloc and those free in it; None before glibc 2.33."""
 
 def _returned(blocks: bytes, buffers: bytes, /) -> tuple[int, int]:
     """Return the bytes that go back to the system, with a trim and without (for tests)."""

@@ -112,6 +112,7 @@ class Watcher:
             self.probe.snapshot(reason)
         if now >= self._next_sample:
             self.probe.sample()
+            self.probe.account()
             self._next_sample = now + self.probe.interval
         self.probe.read_spark()
         self._expire(now)

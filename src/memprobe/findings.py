@@ -161,8 +161,18 @@ class Finding(Struct, kw_only=True):
         return self.status in FAILING
 
 
+class Neighbour(Struct, kw_only=True):
+    """Another process that lives under the same limit."""
+
+    pid: int
+    rss: int | None = None
+
+
 class ProcessAccount(Struct, kw_only=True):
-    """One process's RSS and where it lies. ``None`` shares mean "not accounted yet"."""
+    """One process's RSS and where it lies, in the buckets of docs/account.md.
+
+    Where there are shares, the buckets sum up to ``rss``. ``None`` shares: it was not looked into.
+    """
 
     pid: int
     role: str  # driver-python, driver-jvm, executor-jvm, python-worker, child
@@ -170,12 +180,18 @@ class ProcessAccount(Struct, kw_only=True):
     buckets: dict[str, int] = field(default_factory=dict)
     explained: float | None = None
     owned: float | None = None
+    pss: int | None = None  # with shared pages divided by their users
+    swap: int | None = None  # in none of the buckets
+    trimmable: int | None = None  # of malloc-retained: what malloc_trim gives back
 
 
 class Account(Struct, kw_only=True):
     """The memory account of every process of the context."""
 
     processes: list[ProcessAccount] = field(default_factory=list)
+    seconds_ago: float | None = None  # before the recording's end; None: no buckets
+    limit_used: int | None = None  # what counts against the limit, of everybody under it
+    neighbours: list[Neighbour] = field(default_factory=list)
 
 
 class NotMeasured(Struct, kw_only=True):

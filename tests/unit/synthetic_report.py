@@ -40,9 +40,7 @@ def full_report() -> Report:
     """Return a notebook's report with one finding of each status."""
     return Report(
         recording=recording(),
-        account=Account(
-            processes=[ProcessAccount(pid=4121, role="driver-python", rss=int(3.2 * GIB))]
-        ),
+        account=accounted(),
         findings=[output_history(), traceback(), stale_advice()],
         holders=holders(),
         not_measured=[
@@ -65,6 +63,37 @@ def full_report() -> Report:
     )
 
 
+def accounted() -> Account:
+    """Return the account of a driver: most of it alive, a good part freed and kept."""
+    found = {
+        "python-objects": 310 * MIB, "array-buffers": 1741 * MIB, "python-free": 92 * MIB,
+        "arrow-retained": 160 * MIB, "malloc-retained": 612 * MIB, "malloc-other": 208 * MIB,
+        "libraries": 142 * MIB, "mapped-files": 7 * MIB, "unknown": 4 * MIB,
+    }  # fmt: skip
+    rss = sum(found.values())
+    own = ProcessAccount(
+        pid=4121, role="driver-python", rss=rss, buckets=found, pss=rss - 40 * MIB, swap=0,
+        explained=1 - 4 * MIB / rss, owned=1 - 212 * MIB / rss, trimmable=598 * MIB,
+    )  # fmt: skip
+    return Account(processes=[own], seconds_ago=0.4, limit_used=int(3.3 * GIB))
+
+
+def accounted_with_jvm() -> Account:
+    """Return the account of a driver and its JVM, whose heap is mostly empty."""
+    found = {
+        "heap-used": 190 * MIB, "heap-free": 731 * MIB, "metaspace": 120 * MIB,
+        "code-cache": 48 * MIB, "gc-structures": 30 * MIB, "libraries": 25 * MIB,
+        "malloc-other": 60 * MIB, "unknown": 11 * MIB,
+    }  # fmt: skip
+    rss = sum(found.values())
+    jvm = ProcessAccount(
+        pid=4130, role="driver-jvm", rss=rss, buckets=found, explained=1 - 11 * MIB / rss,
+        owned=1 - 71 * MIB / rss,
+    )  # fmt: skip
+    own = accounted()
+    return Account(processes=[*own.processes, jvm], seconds_ago=0.4)
+
+
 def quiet_report() -> Report:
     """Return a script's report in which there is nothing to do."""
     summary = recording()
@@ -82,9 +111,7 @@ def spark_report() -> Report:
     summary.slope = summary.seconds_to_limit = None
     return Report(
         recording=summary,
-        account=Account(
-            processes=[ProcessAccount(pid=4121, role="driver-python", rss=int(3.2 * GIB))]
-        ),
+        account=accounted_with_jvm(),
         findings=[orphan()],
         overhead=Overhead(cpu_seconds=0.42, engine="native"),
         spark=spark(),

@@ -199,9 +199,9 @@ def test_junit_is_well_formed_whatever_the_names(name: str) -> None:
 def test_markdown_keeps_its_table_its_headings_and_no_html(name: str) -> None:
     page = markdown.render(hostile_report(name))
     rows = [line for line in page.splitlines() if line.startswith("|")]
-    # Holders, Spark's caches, its executors and its broadcasts.
+    # Holders, the account, Spark's caches, its executors and its broadcasts.
     bars = [len(re.findall(r"(?<!\\)\|", row)) for row in rows]
-    assert bars == [7] * 3 + [8] * 4 + [7] * 3 + [7] * 3
+    assert bars == [7] * 3 + [4] * 9 + [8] * 4 + [7] * 3 + [7] * 3
     assert len([line for line in page.splitlines() if line.startswith("#")]) == 2
     rendered = _html(page)
     assert "<script" not in rendered

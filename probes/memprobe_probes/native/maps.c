@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proc.h"
+
 enum {
     ROOM = 1 << 16, /* of the text: a line is at most a path and 100 characters */
     MOST = 1 << 17, /* mappings; the kernel's own limit is mostly 65530 */
@@ -45,7 +47,7 @@ static int add_line(Table *maps, const char *line)
     if (line[0] != ' ' || mapping->end <= mapping->start)
         return -1;
     int readable = line[1] == 'r' && line[2] == 'w' && line[4] == 'p';
-    mapping->is = line[3] == 'x' ? MAP_CODE : 0;
+    mapping->is = (line[3] == 'x' ? MAP_CODE : 0) | (line[1] == 'r' ? MAP_READ : 0);
     line += 6;
     hexadecimal(&line);
     line++;
@@ -116,9 +118,16 @@ static void mark_libraries(Table *maps)
    stay in the map as memory that can be read. */
 int maps_open(Table *maps)
 {
+    return maps_open_of(maps, 0);
+}
+
+int maps_open_of(Table *maps, int pid)
+{
+    char path[64];
     if (table_open(maps, sizeof(Mapping), MOST + ROOM / sizeof(Mapping)))
         return -1;
-    int file = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    proc_path(path, pid, "maps");
+    int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0 || read_lines(maps, file, (char *)((Mapping *)maps->rows + MOST))) {
         table_close(maps);
         maps->used = 0;

@@ -9,6 +9,7 @@ enum {
     MAP_CODE = 2,  /* executable, or of a file that is mapped as executable elsewhere */
     MAP_FILE = 4,  /* backed by a file, shared memory included */
     MAP_HEAP = 8,  /* what brk() gave */
+    MAP_READ = 16, /* readable at all */
 };
 
 typedef struct {
@@ -19,6 +20,9 @@ typedef struct {
 
 /* Fills a table with the Mappings of /proc/self/maps, by address. Returns 0, or -1. */
 int maps_open(Table *maps);
+
+/* The same of another process; `pid` 0: this one. */
+int maps_open_of(Table *maps, int pid);
 
 /* Returns the mapping an address lies in, or NULL. */
 const Mapping *maps_find(const Table *maps, uintptr_t address);

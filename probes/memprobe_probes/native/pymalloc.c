@@ -135,6 +135,11 @@ int pymalloc_prepare(const Table *maps, const char **reason)
     return prepared ? 0 : -1;
 }
 
+uintptr_t pymalloc_place(void)
+{
+    return prepared ? (uintptr_t)arenas_place : 0;
+}
+
 static size_t place_of(const Table *places, uintptr_t mebibyte)
 {
     return (size_t)(mebibyte * UINT64_C(0x9E3779B97F4A7C15) >> 24) & (places->room - 1);

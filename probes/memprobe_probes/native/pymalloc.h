@@ -40,4 +40,7 @@ uint64_t pymalloc_returned(Pymalloc *state, int pagemap, size_t page);
 void pymalloc_reset(Pymalloc *state);
 void pymalloc_close(Pymalloc *state);
 
+/* The address of the runtime's variable that names the arenas; 0: not found, or not in use. */
+uintptr_t pymalloc_place(void);
+
 #endif

@@ -19,7 +19,6 @@ typedef struct {
 
 enum { PRESENT = 1 << 3, ZERO_PAGE = 1 << 5, REGIONS = 128, VECTOR = 4096 };
 
-typedef void Found(uintptr_t start, uintptr_t end, void *context);
 
 static long scan(int file, uintptr_t start, uintptr_t end, Region *regions, uintptr_t *reached)
 {
@@ -57,7 +56,7 @@ void resident_close(int file)
 }
 
 /* Returns how far it came: not to the end where the kernel refused. */
-static uintptr_t by_scan(int file, uintptr_t start, uintptr_t end, Found *tell, void *context)
+uintptr_t resident_by_scan(int file, uintptr_t start, uintptr_t end, ResidentFound *tell, void *context)
 {
     Region regions[REGIONS];
     while (start < end) {
@@ -73,7 +72,7 @@ static uintptr_t by_scan(int file, uintptr_t start, uintptr_t end, Found *tell, 
 }
 
 /* Anonymous memory that cannot be asked for is unmapped: it counts as not resident. */
-static void by_mincore(uintptr_t start, uintptr_t end, size_t page, Found *tell, void *context)
+void resident_by_mincore(uintptr_t start, uintptr_t end, size_t page, ResidentFound *tell, void *context)
 {
     unsigned char vector[VECTOR];
     while (start < end) {
@@ -88,11 +87,11 @@ static void by_mincore(uintptr_t start, uintptr_t end, size_t page, Found *tell,
     }
 }
 
-static void each(int file, uintptr_t start, uintptr_t end, size_t page, Found *tell, void *context)
+static void each(int file, uintptr_t start, uintptr_t end, size_t page, ResidentFound *tell, void *context)
 {
     if (file >= 0)
-        start = by_scan(file, start, end, tell, context);
-    by_mincore(start, end, page, tell, context);
+        start = resident_by_scan(file, start, end, tell, context);
+    resident_by_mincore(start, end, page, tell, context);
 }
 
 static void add(uintptr_t start, uintptr_t end, void *context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from memprobe.analysis import allocations, release_plan
+from memprobe.analysis.account_rows import account
 from memprobe.analysis.evidence import Evidence, gather
 from memprobe.analysis.history import history
 from memprobe.analysis.holders import holder_rows
@@ -13,13 +14,9 @@ from memprobe.config import Config
 from memprobe.detectors import DETECTORS, run
 from memprobe.detectors.selection import chosen
 from memprobe.errors import NothingMeasured
-from memprobe.findings import Account, ProcessAccount, RecordingSummary, Report
+from memprobe.findings import Report
 from memprobe.histories import History
 from memprobe.recording.reader import Recording
-from memprobe.recording.schema import Jvm
-
-OWN_ROLE = "driver-python"
-JVM_ROLE = "driver-jvm"
 
 
 def report(recording: Recording, config: Config) -> Report:
@@ -51,7 +48,7 @@ def _report(evidence: Evidence) -> Report:
     allocations.add_sites(findings, recording, evidence.snapshot)
     return Report(
         recording=summary,
-        account=_account(recording, summary),
+        account=account(recording, summary),
         findings=findings,
         holders=holder_rows(evidence),
         not_measured=[
@@ -67,37 +64,6 @@ def _report(evidence: Evidence) -> Report:
             if not getattr(rule, "contrast_only", False)
         },
     )
-
-
-def _account(recording: Recording, summary: RecordingSummary) -> Account:
-    """Return one row per process of the last samples; buckets come with the memory account."""
-    own = ProcessAccount(pid=summary.pid, role=OWN_ROLE, rss=summary.rss)
-    children = next((s.children for s in reversed(recording.samples) if s.children is not None), [])
-    below = [ProcessAccount(pid=child.pid, role=child.role, rss=child.rss) for child in children]
-    return Account(processes=[own, *_with_jvm(recording, below)])
-
-
-def _with_jvm(recording: Recording, below: list[ProcessAccount]) -> list[ProcessAccount]:
-    """Tell what is known of the driver's JVM, which need not be a child of the process."""
-    last = next((one for one in reversed(recording.jvm) if one.pid is not None), None)
-    if last is None or last.pid is None:
-        return below
-    row = next((one for one in below if one.pid == last.pid), None)
-    if row is None:
-        row = ProcessAccount(pid=last.pid, role=JVM_ROLE, rss=last.rss)
-        below = [row, *below]
-    row.buckets = _heap(last)
-    return below
-
-
-def _heap(jvm: Jvm) -> dict[str, int]:
-    """Return the parts of a JVM's memory that it told of; not all of them are resident."""
-    found = {}
-    if jvm.heap_used is not None:
-        found["heap-used"] = jvm.heap_used
-    if jvm.heap_used is not None and jvm.heap_committed is not None:
-        found["heap-free"] = max(0, jvm.heap_committed - jvm.heap_used)
-    return {**found, **{f"{name}-buffers": size for name, size in (jvm.buffers or {}).items()}}
 
 
 def _nothing(recording: Recording) -> NothingMeasured:

@@ -13,7 +13,7 @@ from memprobe.findings import (
     Report,
     SparkReport,
 )
-from memprobe.reporters import allocations, inside, phrases, spark
+from memprobe.reporters import account, allocations, inside, phrases, spark
 from memprobe.reporters.amounts import counted, percent, size
 from memprobe.reporters.chart import numbers
 from memprobe.reporters.inside_tree import Line, lines
@@ -45,6 +45,7 @@ def _lines(report: Report) -> Iterator[str]:
     for finding in report.findings:
         yield from _finding(finding, report)
     yield from _holders(report.holders)
+    yield from _account(report)
     yield from _spark(report.spark)
     yield from _allocations(report.allocations)
     yield from _inside(report.holders)
@@ -98,6 +99,22 @@ def _holders(rows: list[HolderRow]) -> Iterator[str]:
             escaped(phrases.last_use(row.last_used)) or "–",
         ]
         yield f"| {' | '.join(cells)} |"
+
+
+def _account(report: Report) -> Iterator[str]:
+    processes = account.told(report.account)
+    if not processes:
+        return
+    yield ""
+    yield f"**Where it lies** {escaped(account.sentence(report.account))}."
+    for process in processes:
+        yield ""
+        yield f"| {process.role} | {size(process.rss)} | {account.shares(process)} |"
+        yield "|---|--:|---|"
+        for name, nbytes in account.ordered(process):
+            share = nbytes / (process.rss or 1)
+            bar = account.shade(name) * round(share * account.BAR)
+            yield f"| {account.NAMES.get(name, name)} | {size(nbytes)} | {bar} |"
 
 
 def _spark(found: SparkReport | None) -> Iterator[str]:

@@ -24,7 +24,7 @@ from memprobe.findings import (
     Report,
     SparkReport,
 )
-from memprobe.reporters import allocations, chart, inside, phrases, spark
+from memprobe.reporters import account, allocations, chart, inside, phrases, spark
 from memprobe.reporters.amounts import counted, duration, percent, size
 from memprobe.reporters.cells import cells
 from memprobe.reporters.printable import printable
@@ -90,6 +90,7 @@ def _parts(report: Report, width: int) -> Iterator[RenderableType]:
     if report.holders:
         yield ""
         yield from _holders(report.holders, width)
+    yield from _account(report, width)
     yield from _spark(report.spark, width)
     yield from allocations.table(report.allocations)
     yield from cells(report.recording.cell_rows)
@@ -242,6 +243,27 @@ def _names(exprs: list[str], room: int) -> str:
             return shown + more
         shown = longer
     return shown
+
+
+def _account(report: Report, width: int) -> Iterator[RenderableType]:
+    processes = account.told(report.account)
+    if not processes:
+        return
+    yield ""
+    yield Text.assemble(("Where it lies  ", "bold"), account.sentence(report.account))
+    for process in processes:
+        head = Text.assemble((f"{process.role} ", ""), (size(process.rss), "bold"))
+        yield from packed([head, *map(Text, account.shares(process).split(", "))], width)
+        columns = account.bar(process, min(account.BAR, width - 4))
+        yield Text.assemble("  ", *((one * count, account.STYLES[one]) for one, count in columns))
+        legend = (
+            Text.assemble(
+                (account.shade(name), account.STYLES[account.shade(name)]),
+                f" {account.NAMES.get(name, name)} {size(nbytes)}",
+            )
+            for name, nbytes in account.ordered(process)
+        )
+        yield from (Text("  ") + line for line in packed(list(legend), width - 2))
 
 
 def _spark(found: SparkReport | None, width: int) -> Iterator[RenderableType]:
