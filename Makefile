@@ -45,7 +45,7 @@ BUILD_WALKER := $(BIN)/python setup.py --quiet build_ext --inplace
 # Two files of tests at a time: kernels and JVMs mostly wait to be started. Each file shares its own.
 BY_FILE := -n 2 --dist loadfile
 
-.PHONY: help demo native test lint accuracy contrast picture benchmark allocations report-day peers benchmark-snapshot benchmark-spark soak soak-attach test-matrix clean
+.PHONY: help demo native test lint accuracy contrast picture benchmark allocations report-day peers benchmark-snapshot benchmark-spark reclaim soak soak-attach test-matrix clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -67,6 +67,8 @@ help:
 	@echo '                  (an hour; goes on where it was cut off)'
 	@echo 'make benchmark-spark  what fixes on Spark give back and what a job costs, write reports/spark.md'
 	@echo '                  (goes on where it was cut off; PAIRS=10 for a shorter one)'
+	@echo 'make reclaim      what memprobe release predicts and what comes back, write reports/reclaim.md'
+	@echo '                  (goes on where it was cut off)'
 	@echo 'make soak         2,000 snapshots of a kernel hard at work, write reports/soak.md'
 	@echo '                  (goes on where it was cut off; MINUTES=20 of one piece)'
 	@echo 'make soak-attach  attaches to processes of every kind and Python, write reports/attach.md'
@@ -126,6 +128,9 @@ benchmark-snapshot: $(READY_DEV) $(READY_WALKER)
 
 benchmark-spark: $(READY_DEV) $(READY_WALKER)
 	$(BIN)/python benchmarks/spark.py $(if $(PAIRS),--pairs $(PAIRS))
+
+reclaim: $(READY_DEV) $(READY_WALKER)
+	$(BIN)/python benchmarks/reclaim.py
 
 soak: $(READY_DEV) $(READY_WALKER)
 	$(BIN)/python benchmarks/soak.py $(if $(MINUTES),--minutes $(MINUTES))

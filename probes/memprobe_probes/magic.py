@@ -46,12 +46,15 @@ def _magic(line: str) -> None:
     if word == "graph":
         _graph(rest.strip())
         return
+    if word == "release":
+        print(_release(rest.split()))
+        return
     verb = _VERBS.get(line.strip() or "status")
     print(USAGE if verb is None else verb())
 
 
 def _complete(shell: Any, event: Any) -> list[str]:
-    return [*_VERBS, "graph"]
+    return [*_VERBS, "graph", "release"]
 
 
 def _start() -> None:
@@ -100,6 +103,14 @@ def _graph(name: str) -> None:
     graph_magic.show(notebook.running_shell(), name)
 
 
+def _release(words: list[str]) -> str:
+    """Let go of what findings name."""
+    from . import release_magic
+
+    probe = bootstrap.active()
+    return _status() if probe is None else release_magic.run(probe, words, _width())
+
+
 def _shown(*options: str) -> str:
     probe = bootstrap.active()
     if probe is None:
@@ -133,4 +144,4 @@ def _width() -> int:
 
 
 _VERBS = {"status": _status, "report": _report, "snapshot": _snapshot, "stop": _drop_aloud}
-USAGE = "usage: %memprobe " + " | ".join([*_VERBS, "graph NAME"])
+USAGE = "usage: %memprobe " + " | ".join([*_VERBS, "graph NAME", "release FINGERPRINT…"])

@@ -10,17 +10,29 @@ POLARS_DECAY = 1.2  # seconds in which its allocator gives back what is free
 _STEP = 0.1
 
 
-def settle() -> None:
+def settle(without: frozenset[str] = frozenset()) -> None:
     """Collect, have Arrow give back its free memory, and trim.
 
-    No collection where the program switched it off or made it out of reach: what waits there
-    would be taken for something that was let go.
+    ``without`` those that are themselves what is measured: ``collect``, ``arrow``, ``trim``. No
+    collection where the program switched it off or made it out of reach: what waits there would
+    be taken for something that was let go.
     """
-    if gc.isenabled() and 0 < gc.get_threshold()[0] < 100_000 and not gc.get_debug():
-        gc.collect()
-        gc.collect()  # what finalizers of the first one let go of; free lists too
-    release_arrow()
-    trim()
+    if "collect" not in without and _collects():
+        collect()
+    if "arrow" not in without:
+        release_arrow()
+    if "trim" not in without:
+        trim()
+
+
+def _collects() -> bool:
+    return gc.isenabled() and 0 < gc.get_threshold()[0] < 100_000 and not gc.get_debug()
+
+
+def collect() -> None:
+    """Collect twice: what finalizers of the first time let go of goes too, and free lists."""
+    gc.collect()
+    gc.collect()
 
 
 def release_arrow() -> bool:

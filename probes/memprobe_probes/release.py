@@ -12,7 +12,7 @@ there. Whatever calls a library's function waits for the cell's end.
 
 from __future__ import annotations
 
-from . import cuts, main_thread, reclaimed
+from . import cuts, main_thread, reclaimed, unregister
 from .cuts import Changed, Refused
 from .release_space import Space
 
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .measure import Probe
+    from .spark_release import SparkCuts
 
-    Prepare = Callable[[Space, dict[str, Any]], Callable[[], None]]
+    Prepare = Callable[[Space, dict[str, Any]], Callable[[], object]]
 
 # What of the user's objects is cut: these take turns with a cell that runs.
 REFERENCES: dict[str, Prepare] = {
@@ -32,8 +33,14 @@ REFERENCES: dict[str, Prepare] = {
 # What only goes on between cells.
 CALLS: dict[str, Prepare] = {
     "clear": cuts.clear, "cache-clear": cuts.cache_clear, "attribute": cuts.attribute,
-    "close-figure": cuts.close_figure,
+    "close-figure": cuts.close_figure, "unregister": unregister.unregister,
+    "collect": lambda space, cut: reclaimed.collect,
+    "arrow": lambda space, cut: reclaimed.release_arrow,
+    "trim": lambda space, cut: reclaimed.trim,
 }  # fmt: skip
+SPARK_ACTIONS = ("unpersist", "unpersist-rdd", "uncache-table", "drop-view", "destroy", "jvm-gc")
+# What the measurement does in any case: not before, where it is what is measured.
+_MEASURED = frozenset({"collect", "arrow", "trim"})
 _OUTPUT_NAMES = ("Out", "_oh", "_", "__", "___")
 
 
@@ -50,32 +57,33 @@ def release(probe: Probe, args: dict[str, Any], *, inside: bool = False) -> dict
     if ledger is None or ledger.number != args.get("number"):
         return {"state": "changed", "why": "somebody took another snapshot meanwhile"}
     work = Release(probe, args["findings"])
+    try:
+        return _released(work, shell, args["findings"], inside)
+    finally:
+        work.close()
+
+
+def _released(
+    work: Release, shell: Any, findings: list[dict[str, Any]], inside: bool
+) -> dict[str, Any]:
+    """Run ``work`` on the thread that is right for it now."""
     if inside:
-        return finished(work.run(), "cell")
+        return work.finished(work.run(), "cell")
     if not main_thread.in_a_cell(shell):
         turn = main_thread.BetweenCells(shell, work.run)
         state = turn.run()
         if state == "done" and turn.error is None:
-            return finished(turn.result, "main")
+            return work.finished(turn.result, "main")
         if state == "done":
             return {"state": "failed", "why": type(turn.error).__name__}
         if state == "late":
             return {"state": "late", "why": f"it has not ended after {main_thread.LONGEST:.0f} s"}
         if state == "nowhere":
-            return finished(work.run(), "probe")
-    why = while_a_cell_runs(shell, args["findings"])
+            return work.finished(work.run(), "probe")
+    why = while_a_cell_runs(shell, findings)
     if why:
         return {"state": "busy", "why": why}
-    return finished(work.run(), "probe")
-
-
-def finished(result: dict[str, Any], thread: str) -> dict[str, Any]:
-    """Complete a result by what is resident now."""
-    places = result.get("places")
-    if places is not None:
-        places["driver-python"]["after"] = reclaimed.resident_at_last()
-    result["thread"] = thread
-    return result
+    return work.finished(work.run(), "probe")
 
 
 def while_a_cell_runs(shell: Any, findings: list[dict[str, Any]]) -> str:
@@ -107,12 +115,29 @@ class Release:
     def __init__(self, probe: Probe, findings: list[dict[str, Any]]) -> None:
         self._probe = probe
         self._findings = findings
+        self.spark: SparkCuts | None = None  # made when a cut needs it
+
+    def close(self) -> None:
+        """Close the connection to Spark, where one was made."""
+        if self.spark is not None:
+            self.spark.close()
+
+    def finished(self, result: dict[str, Any], thread: str) -> dict[str, Any]:
+        """Complete a result by what is held now, once that does not change any more."""
+        places = result.get("places")
+        if places is not None:
+            if self.spark is not None:
+                places["executors"]["after"] = self.spark.stored_at_last()
+                places["driver-jvm"]["after"] = self.spark.heap_at_last()
+            places["driver-python"]["after"] = reclaimed.resident_at_last()
+        result["thread"] = thread
+        return result
 
     def run(self) -> dict[str, Any]:
         """Look at all findings, cut those that agree, and say of each what was done."""
         space = Space(self._probe.shell, self._probe.look(), self._probe.ledger)
         rows = []
-        ready: list[tuple[dict[str, Any], list[Callable[[], None]]]] = []
+        ready: list[tuple[dict[str, Any], list[Callable[[], object]]]] = []
         for one in self._findings:
             row, prepared = self._prepared(space, one)
             rows.append(row)
@@ -121,8 +146,12 @@ class Release:
         space.forget()
         if not ready:
             return {"state": "done", "findings": rows, "places": None}
-        reclaimed.settle()
-        places = {"driver-python": {"before": reclaimed.resident()}}
+        asked = {cut["action"] for one in self._findings for cut in one["cuts"]}
+        reclaimed.settle(_MEASURED & asked)
+        places: dict[str, Any] = {"driver-python": {"before": reclaimed.resident()}}
+        if self.spark is not None:
+            places["executors"] = {"before": self.spark.stored()}
+            places["driver-jvm"] = {"before": self.spark.heap()}
         while ready:
             _cut(*ready.pop(0))
         prepared = None
@@ -130,26 +159,34 @@ class Release:
         reclaimed.settle()
         return {"state": "done", "findings": rows, "places": places}
 
-    @staticmethod
     def _prepared(
-        space: Space, finding: dict[str, Any]
-    ) -> tuple[dict[str, Any], list[Callable[[], None]] | None]:
+        self, space: Space, finding: dict[str, Any]
+    ) -> tuple[dict[str, Any], list[Callable[[], object]] | None]:
         """Return the row that tells of a finding, and what cuts it, or None where it must not."""
         row: dict[str, Any] = {"fingerprint": finding["fingerprint"], "done": 0}
         prepared = []
         for cut in finding["cuts"]:
-            prepare = REFERENCES.get(cut["action"]) or CALLS.get(cut["action"])
             try:
-                if prepare is None:
-                    raise Refused(f"this probe does not know how to {cut['action']}")
-                prepared.append(prepare(space, cut))
+                prepared.append(self._prepare(space, cut))
             except (Changed, Refused) as reason:
                 kind = "changed" if isinstance(reason, Changed) else "refused"
                 return {**row, "state": kind, "why": f"{cut['expr']}: {reason}"}, None
         return {**row, "state": "done"}, prepared
 
+    def _prepare(self, space: Space, cut: dict[str, Any]) -> Callable[[], object]:
+        action = cut["action"]
+        if action in SPARK_ACTIONS:
+            from .spark_release import SparkCuts
 
-def _cut(row: dict[str, Any], prepared: list[Callable[[], None]]) -> None:
+            self.spark = self.spark or SparkCuts(self._probe.shell)
+            return self.spark.prepare(cut)
+        prepare = REFERENCES.get(action) or CALLS.get(action)
+        if prepare is None:
+            raise Refused(f"this probe does not know how to {action}")
+        return prepare(space, cut)
+
+
+def _cut(row: dict[str, Any], prepared: list[Callable[[], object]]) -> None:
     """Make the cuts of one finding; at the first that fails, say so and leave the rest."""
     for make in prepared:
         try:

@@ -63,6 +63,18 @@ class Space:
         self.agrees(cut, obj)
         return id(obj)
 
+    def all_same(self, cut: dict[str, Any], count: int) -> list[Any]:
+        """Return what all roots of one expression lead to: ``count`` of them, as they were."""
+        key = cut["root"], cut["expr"]
+        listed = self._roots.get(key, [])
+        if len(listed) != count:
+            raise Changed("it is gone" if not listed else "there are more of them, or fewer, now")
+        for root in listed:
+            why = self._ledger.differs(self._now, key, id(root.obj))
+            if why is not None:
+                raise Changed(why)
+        return [root.obj for root in {id(root.obj): root for root in listed}.values()]
+
     @staticmethod
     def agrees(cut: dict[str, Any], obj: Any) -> None:
         """Raise Changed where type, shape or length are not those that the snapshot told."""

@@ -118,7 +118,7 @@ class Cut(Struct, kw_only=True):
     shape: list[int] | None = None
     length: int | None = None
     also: list[str] = field(default_factory=list)  # other names of what is emptied
-    number: int | None = None  # of an RDD or a broadcast
+    number: int | None = None  # of an RDD or a broadcast; of callbacks with one name: how many
 
 
 class PathStep(Struct, kw_only=True):

@@ -322,3 +322,73 @@ def test_findings_say_truly_whether_they_can_be_released(work: Kernel, tmp_path:
             chosen(found.report, [one.fingerprint])
         assert "left.close()" in refused.value.remedy  # type: ignore[attr-defined]
     work.run("del batches")
+
+
+def printed(kernel: Kernel, code: str, *, answer: str | None = None) -> str:
+    """Run a cell and return what it printed; ``answer`` is typed where it asks."""
+    waiting = kernel.start_cell(code, allow_stdin=answer is not None)
+    if answer is not None:
+        kernel.client.get_stdin_msg(timeout=PATIENCE)
+        kernel.client.input(answer)
+    seen, idle = "", False
+    while not idle:
+        message = kernel.client.get_iopub_msg(timeout=PATIENCE)
+        if message["parent_header"].get("msg_id") == waiting:
+            seen += message["content"].get("text", "")
+            idle = message["content"].get("execution_state") == "idle"
+    assert kernel.finish(waiting)["status"] == "ok"
+    return seen
+
+
+def test_the_magic_shows_asks_and_releases_in_its_own_cell(work: Kernel) -> None:
+    work.run("%load_ext memprobe")
+    cells(work, "left = numpy.ones(2_500_000)")
+    shown = printed(work, "%memprobe report")
+    wanted = shown.split("or: %memprobe release ")[1].split()[0].partition("\x1b")[0]
+    assert "del left" in printed(work, f"%memprobe release {wanted} --dry-run")
+    assert "--yes" in printed(work, f"%memprobe release {wanted}")
+    assert "nothing was touched" in printed(work, f"%memprobe release {wanted}", answer="n")
+    assert work.value("int(left.sum())") == 2_500_000
+    done = printed(work, f"%memprobe release {wanted}", answer="y")
+    assert "del left" in done
+    assert "19.1 MiB came back" in done
+    assert "in this cell" in done
+    assert work.value("'left' in globals()") is False
+    assert "no finding" in printed(work, f"%memprobe release {wanted} --yes")
+    assert printed(work, "%memprobe release").startswith("usage: ")
+    work.run("%unload_ext memprobe")
+
+
+def test_it_waits_for_the_end_of_a_cell_where_it_is_told_to(work: Kernel, tmp_path: Path) -> None:
+    work.run("import functools\n@functools.lru_cache(maxsize=None)\n"
+             "def rows(n): return numpy.ones(2_500_000)\nrows(1);")  # fmt: skip
+    cells(work)
+    with looked(work, tmp_path) as found:
+        one = finding(found, "MP102")
+        assert [cut.says for cut in one.cuts] == ["rows.cache_clear()"]
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    waiting = work.start_cell(
+        f"print('running', flush=True)\nwith open({str(gate)!r}) as file: file.read()\ndel file"
+    )
+    work.wait_for_output(waiting, "running")
+    words = ["release", str(work.pid), one.fingerprint, "--yes", "--wait"]
+    try:
+        refused = verb(work, "release", one.fingerprint, "--yes", "-q")
+        assert refused.returncode == 2
+        assert "a cell is running" in refused.stderr
+        waits = subprocess.Popen(
+            [sys.executable, "-m", "memprobe", *words, str(PATIENCE)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert waits.stderr is not None
+        while "waiting: " not in waits.stderr.readline():
+            assert waits.poll() is None
+    finally:
+        gate.write_text("x")
+        work.finish(waiting)
+    shown, trouble = waits.communicate(timeout=PATIENCE)
+    assert waits.returncode == 0, trouble
+    assert "19.1 MiB came back" in shown
+    assert work.value("rows.cache_info().currsize") == 0
+    work.run("del rows, functools")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from memprobe.errors import UsageError
 from memprobe.findings import Finding, Report
-from memprobe.releases import Measured, Released
+from memprobe.releases import Measured, Released, ReleaseReport
 from memprobe.reporters.amounts import size
 from memprobe.reporters.printable import printable
 
@@ -89,6 +90,17 @@ def planned(findings: Sequence[Finding]) -> list[Released]:
         )
         for one in findings
     ]  # fmt: skip
+
+
+def told(report: ReleaseReport, answer: dict[str, Any]) -> ReleaseReport:
+    """Fill in how the probe says that it went."""
+    by_fingerprint = {row["fingerprint"]: row for row in answer["findings"]}
+    for one in report.findings:
+        row = by_fingerprint[one.fingerprint]
+        one.state, one.cuts_done, one.why = row["state"], row["done"], row.get("why", "")
+    report.thread = answer.get("thread")
+    report.measured = measured(report.findings, answer.get("places") or {})
+    return report
 
 
 def measured(rows: Sequence[Released], places: dict[str, dict[str, int | None]]) -> list[Measured]:

@@ -57,7 +57,7 @@ def add_cuts(findings: Iterable[Finding], evidence: Evidence) -> None:
     """
     for finding in findings:
         try:
-            finding.cuts = finding.cuts or cuts_of(finding, evidence)
+            finding.cuts = cuts_of(finding, evidence)
         except NotCut as reason:
             finding.cuts = []
             finding.not_released = str(reason)
@@ -68,10 +68,12 @@ def cuts_of(finding: Finding, evidence: Evidence) -> list[Cut]:
     """Return what lets go of the bytes of a finding. Raises NotCut."""
     if not evidence.is_notebook or evidence.contrast is not None:
         raise NotCut("release works in a notebook that is running")
+    if finding.cuts:
+        return finding.cuts
     if finding.code in NEVER:
         raise NotCut(NEVER[finding.code])
     if finding.code.startswith("MP4") or finding.reclaim.where != "driver-python":
-        raise NotCut("what Spark stores is let go of by the lines of the fix")
+        raise NotCut("what of it Spark stores cannot be named exactly: type the lines of the fix")
     if finding.code == "MP103":
         return _collection(finding, evidence)
     if finding.code == "MP304":
@@ -84,13 +86,23 @@ def cuts_of(finding: Finding, evidence: Evidence) -> list[Cut]:
         return _emptied(finding, holders, evidence)
     if finding.code == "MP204" and "." in _told_from(finding):
         return [_attribute(finding), *_each(holders, finding, skip=_told_from(finding))]
-    return _each(holders, finding)
+    return _counted(_each(holders, finding), evidence)
+
+
+def _counted(cuts: list[Cut], evidence: Evidence) -> list[Cut]:
+    """Tell of callbacks how many have one name: a registration that is run again makes more."""
+    seen = evidence.snapshot.holders if evidence.snapshot is not None else []
+    for cut in cuts:
+        if cut.action == "unregister":
+            cut.number = sum((one.root, one.expr) == (cut.root, cut.expr) for one in seen) or 1
+            cut.says += f"   ({cut.number} of them)" if cut.number > 1 else ""
+    return cuts
 
 
 def _holders(finding: Finding, evidence: Evidence) -> list[Holder]:
     """Return the snapshot's holders that a finding names, in the finding's order."""
     seen = evidence.snapshot.holders if evidence.snapshot is not None else []
-    by_name = {(one.root, one.expr): one for one in seen}
+    by_name = {(one.root, one.expr): one for one in reversed(seen)}
     named = [(one.root, one.expr) for one in finding.holders]
     return [
         by_name.get(key) or Holder(id=-1, root=key[0], expr=key[1], object=-1, type="")

@@ -8,9 +8,11 @@ from pathlib import PurePath
 from memprobe.analysis.cache_places import called_at
 from memprobe.analysis.evidence import Evidence
 from memprobe.analysis.growth import base
-from memprobe.analysis.spark_state import LET_GO, Cached, SparkState, is_typable
+from memprobe.analysis.spark_cuts import itself, unpersist_cuts
+from memprobe.analysis.spark_state import Cached, SparkState
 from memprobe.findings import (
     Created,
+    Cut,
     Finding,
     Growth,
     HeldObject,
@@ -38,8 +40,12 @@ LINES_SHOWN = 20  # of a fix: more of them are typed in a loop
 def cache_finding(
     caches: Sequence[Cached], *, code: str, name: str, status: Status, title: str, why: str,
     fix: Sequence[str], growth: Growth | None = None, holders: Sequence[Holding] = (),
+    cuts: Sequence[Cut] | None = None,
 ) -> Finding:  # fmt: skip
-    """Put a finding about ``caches`` together; it is told from the first of them."""
+    """Put a finding about ``caches`` together; it is told from the first of them.
+
+    ``cuts``: what ``release`` does, where that is not to unpersist each of them.
+    """
     first = caches[0]
     held = list(holders) or [one for cache in caches for one in holdings(cache)]
     total = sum(cache.bytes for cache in caches)
@@ -50,6 +56,7 @@ def cache_finding(
         holders=held, exclusive_bytes=total, shared_bytes=0, reclaim=on_executors(total),
         created=created(first), last_used=last_used(caches), growth=growth,
         path=path_of(first, held[0]), why=f"{why}; {stored(caches)}", fix="\n".join(fix),
+        cuts=list(unpersist_cuts(caches) if cuts is None else cuts),
         fingerprint=_fingerprint(code, first, held[0]),
     )  # fmt: skip
 
@@ -85,9 +92,9 @@ def name_of(cached: Cached) -> str | None:
 
 def unpersist(cached: Cached) -> list[str]:
     """Return what to type so that the blocks go: by the frame itself, or else by the RDD."""
-    itself = _itself(cached)
-    if itself is not None and cached.cache.kind != "checkpoint":
-        return [f"{itself.expr}.unpersist()"]
+    own = itself(cached)
+    if own is not None and cached.cache.kind != "checkpoint":
+        return [f"{own.expr}.unpersist()"]
     if cached.cache.table is not None:
         return [f'{cached.state.session}.catalog.uncacheTable("{cached.cache.table}")']
     rdd = cached.cache.rdd
@@ -97,7 +104,7 @@ def unpersist(cached: Cached) -> list[str]:
 def unpersist_all(caches: Sequence[Cached]) -> list[str]:
     """Return the lines for all of ``caches``, in one loop where they would be many."""
     lines = [line for cached in caches for line in unpersist(cached)]
-    rdds = [str(one.cache.rdd) for one in caches if _itself(one) is None]
+    rdds = [str(one.cache.rdd) for one in caches if itself(one) is None]
     if len(lines) <= LINES_SHOWN or len(rdds) < len(caches):
         return lines
     rdd = f"{caches[0].state.session}.sparkContext._jsc.getPersistentRDDs()[rdd].unpersist()"
@@ -200,15 +207,6 @@ def path_of(cached: Cached, first: Holding) -> list[PathStep]:
         rdd.cut = True
         return [*relation, rdd]
     return [PathStep(type=TYPES[cached.cache.kind], edge=first.expr, cut=True), *relation, rdd]
-
-
-def _itself(cached: Cached) -> SparkReach | None:
-    """Return the holder that was cached, one that can be let go first."""
-    own = [
-        (state not in LET_GO, reach) for reach, state in cached.states
-        if reach.how == "itself" and is_typable(reach.expr)
-    ]  # fmt: skip
-    return min(own, key=lambda one: one[0])[1] if own else None
 
 
 def _fingerprint(code: str, cached: Cached, first: Holding) -> str:

@@ -73,7 +73,12 @@ def command(
         )  # fmt: skip
     settings = config.load(max_pause=max_pause)
     context = resolve(target, Asked("release"))
-    assert context.connection_file is not None
+    if context.connection_file is None:
+        raise TargetError(
+            f"cannot let go of anything in process {context.pid}",
+            cause="it is no notebook: nobody but its own code can do without its objects",
+            remedy="see what it keeps: memprobe snapshot", docs=DOCS,
+        )  # fmt: skip
     with Interrupts() as interrupts:
         job = _Job(context, settings, fingerprints, timeout, wait, interrupts, quiet, output_format)
         return job.run(yes=yes, dry_run=dry_run)
@@ -172,16 +177,10 @@ class _Job:
 
     def _tell(self, report: ReleaseReport, answer: dict[str, Any]) -> int:
         """Show what was done; return 0, or 2 where something was left."""
-        from memprobe.analysis.release_choice import measured
+        from memprobe.analysis.release_choice import told
         from memprobe.cli.failure import print_error
 
-        by_fingerprint = {row["fingerprint"]: row for row in answer["findings"]}
-        for one in report.findings:
-            row = by_fingerprint[one.fingerprint]
-            one.state, one.cuts_done, one.why = row["state"], row["done"], row.get("why", "")
-        report.thread = answer.get("thread")
-        report.measured = measured(report.findings, answer.get("places") or {})
-        self._show(report)
+        self._show(told(report, answer))
         for error in map(_error, report.findings):
             if error is not None:
                 print_error(error)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from memprobe.analysis.evidence import Evidence, State
 from memprobe.analysis.growth import base
+from memprobe.analysis.spark_cuts import broadcast_cuts
 from memprobe.analysis.spark_findings import DRIVER, EXECUTOR, name_last_used, on_executors
 from memprobe.analysis.spark_state import LET_GO, SparkState, is_typable
 from memprobe.findings import (
@@ -99,6 +100,7 @@ class BroadcastRetained:
             path=[*path, PathStep(type="BlockManager", edge=f"broadcast {broadcast.id}")],
             why=_why(state, broadcast, stored, copy), fix="\n".join(_fix(broadcast, held, copy)),
             fingerprint=fingerprint(self.code, held[0].root, TYPE, path, source),
+            cuts=broadcast_cuts(broadcast, held, copy),
         )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from memprobe.analysis.evidence import Evidence
 from memprobe.analysis.growth import base
+from memprobe.analysis.spark_cuts import name_cuts, unpersist_cuts, view_cuts
 from memprobe.analysis.spark_findings import (
     as_rdd,
     cache_finding,
@@ -90,6 +91,7 @@ class CheckpointPinned:
                 *(line for each in left for line in unpersist(each)),
             ],
             holders=[held for each in left for held in _held(each)],
+            cuts=[*name_cuts(names), *unpersist_cuts(left)],
         )  # fmt: skip
 
     def _viewed(self, state: SparkState, cached: Cached) -> Finding:
@@ -103,6 +105,8 @@ class CheckpointPinned:
             why=f"{read}: {counted(since, 'cell')} ran since, and nothing else that is in use "
             "leads to it",
             fix=[*unpersist(cached), *(drop(state, view) for view in views)],
+            cuts=[*unpersist_cuts([cached]),
+                  *view_cuts((view, drop(state, view)) for view in views)],
         )  # fmt: skip
 
 

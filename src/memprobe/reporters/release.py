@@ -16,6 +16,7 @@ from memprobe.reporters.text import printed
 
 # What follows the cuts in any case: docs/reclaim.md says why.
 ALWAYS = "gc.collect(), Arrow's release_unused() where pyarrow is loaded, malloc_trim(0)"
+SPARK = ", System.gc() in the driver's JVM"
 PLACES = {"driver-python": "this process", "driver-jvm": "the driver's JVM",
           "executors": "Spark's storage"}  # fmt: skip
 THREADS = {
@@ -47,7 +48,8 @@ def _parts(report: ReleaseReport) -> Iterator[RenderableType]:
         yield from _finding(one)
     yield ""
     if not begun:
-        yield Text(f"and then  {ALWAYS}", "dim")
+        spark = any(one.predicted.where != "driver-python" for one in report.findings)
+        yield Text(f"and then  {ALWAYS}{SPARK if spark else ''}", "dim")
         if report.dry_run:
             yield Text("Nothing was touched.", "bold")
         return
