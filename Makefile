@@ -45,7 +45,7 @@ BUILD_WALKER := $(BIN)/python setup.py --quiet build_ext --inplace
 # Two files of tests at a time: kernels and JVMs mostly wait to be started. Each file shares its own.
 BY_FILE := -n 2 --dist loadfile
 
-.PHONY: help demo native test lint accuracy contrast picture benchmark allocations report-day peers benchmark-snapshot benchmark-spark reclaim soak soak-attach test-matrix clean
+.PHONY: help demo native test lint accuracy contrast picture benchmark allocations report-day peers benchmark-snapshot benchmark-spark reclaim soak soak-attach test-matrix clean benchmark-seed
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -69,6 +69,8 @@ help:
 	@echo '                  (goes on where it was cut off; PAIRS=10 for a shorter one)'
 	@echo 'make reclaim      what memprobe release predicts and what comes back, write reports/reclaim.md'
 	@echo '                  (goes on where it was cut off)'
+	@echo 'make benchmark-seed  an ETL on Spark as notebook and as script, and what is said of notebooks,'
+	@echo '                  write reports/notebook-vs-script.md (15 minutes; goes on where it was cut off)'
 	@echo 'make soak         2,000 snapshots of a kernel hard at work, write reports/soak.md'
 	@echo '                  (goes on where it was cut off; MINUTES=20 of one piece)'
 	@echo 'make soak-attach  attaches to processes of every kind and Python, write reports/attach.md'
@@ -131,6 +133,8 @@ benchmark-spark: $(READY_DEV) $(READY_WALKER)
 
 reclaim: $(READY_DEV) $(READY_WALKER)
 	$(BIN)/python benchmarks/reclaim.py
+benchmark-seed: $(READY_DEV) $(READY_WALKER)
+	$(BIN)/python benchmarks/seed.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SIZES),--sizes $(SIZES))
 
 soak: $(READY_DEV) $(READY_WALKER)
 	$(BIN)/python benchmarks/soak.py $(if $(MINUTES),--minutes $(MINUTES))

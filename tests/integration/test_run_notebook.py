@@ -111,3 +111,24 @@ def test_what_a_kernel_says_that_cannot_start_is_shown(tmp_path: Path) -> None:
     assert seen.status == 2
     assert "no zmq for this Python" in seen.stderr
     assert "error: cannot run" in seen.stderr
+
+
+def test_a_databricks_source_notebook_is_run_as_one(tmp_path: Path) -> None:
+    commands = (
+        "# MAGIC %md\n# MAGIC # Title",
+        "dbutils.widgets.text('n', '3')\nkept = [bytearray(1000) for _ in range(20_000)]",
+        "# MAGIC %scala\n# MAGIC println(1)",
+        "# MAGIC %sh\n# MAGIC echo from the shell",
+        "print(dbutils.widgets.get('n'), len(kept))",
+    )
+    text = "\n\n# COMMAND ----------\n\n".join(commands)
+    (tmp_path / "etl.py").write_text(f"# Databricks notebook source\n{text}\n")
+    path = tmp_path / "etl.memprobe"
+    seen = behave(memprobe_run(path, "etl.py"), env=bare_environment(), cwd=tmp_path)
+    assert seen.status == 0, seen.stderr
+    assert "3 20000\n" in seen.stdout
+    assert "memprobe: not run: %scala, command 3: it is Scala\n" in seen.stderr
+    recording = read(path)
+    assert recording.header.context == "notebook"
+    assert [one.cell for one in recording.markers if one.phase == "end"] == [1, 2, 3]
+    assert "kept" in {holder.expr for holder in recording.snapshots[-1].holders}

@@ -162,11 +162,16 @@ def _checked(targets: tuple[str, ...]) -> tuple[Path, Path | None]:
             remedy="memprobe contrast NOTEBOOK.ipynb [SCRIPT.py]",
             docs=DOCS,
         )
+    from memprobe.targets.command import check_readable, is_notebook
+
     notebook = Path(targets[0])
-    if notebook.suffix != ".ipynb":
+    if notebook.suffix in (".py", ".ipynb"):
+        check_readable(targets[0])
+    if not is_notebook(targets[:1]):
         raise UsageError(
             f"{notebook} is no notebook",
-            cause="the first target is the work as it runs in a persistent context",
+            cause="the first target is the work as it runs in a persistent context: an .ipynb "
+            "file, or a .py file whose first line is '# Databricks notebook source'",
             remedy="memprobe contrast NOTEBOOK.ipynb [SCRIPT.py]",
             docs=DOCS,
         )

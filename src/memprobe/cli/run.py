@@ -92,9 +92,9 @@ def command(
 ) -> int:
     """Run TARGET as ever, record its memory, and report to stderr what it kept.
 
-    TARGET is SCRIPT.py, -m MODULE, NOTEBOOK.ipynb or any command that starts a Python. Everything
-    after it belongs to it. Exits with the target's own status, 128+n for signal n, and 2 if it
-    never started.
+    TARGET is SCRIPT.py, -m MODULE, NOTEBOOK.ipynb, a Databricks notebook in source form, or any
+    command that starts a Python. Everything after it belongs to it. Exits with the target's own
+    status, 128+n for signal n, and 2 if it never started.
     """
     from memprobe import config
 
@@ -147,10 +147,14 @@ def _run(
         notebook = Path(target[0])
         _require(tracing, ())
         writer, final = _recording(output, notebook.name, force)
-        return _started(
-            writer, _log_maker(tracing, writer, force), final,
-            lambda log: NotebookRun(notebook, writer, len(target) - 1, options, log),
-        )  # fmt: skip
+
+        def make(log: AllocationLog | None) -> NotebookRun:
+            made = NotebookRun(notebook, writer, len(target) - 1, options, log)
+            for what, why in made.left_out:
+                _say(f"memprobe: not run: {what}: {why}")
+            return made
+
+        return _started(writer, _log_maker(tracing, writer, force), final, make)
     planned = commands.resolve(target)
     _require(tracing, planned.line)
     writer, final = _recording(output, planned.program, force)

@@ -21,8 +21,12 @@ class Command:
 
 
 def is_notebook(arguments: tuple[str, ...]) -> bool:
-    """Whether the target is a Jupyter notebook."""
-    return bool(arguments) and arguments[0].endswith(".ipynb")
+    """Whether the target is a Jupyter notebook, or a Databricks one in source form."""
+    from memprobe.targets.databricks_source import is_source_notebook
+
+    if not arguments:
+        return False
+    return arguments[0].endswith(".ipynb") or is_source_notebook(arguments[0])
 
 
 def resolve(arguments: tuple[str, ...]) -> Command:

@@ -19,7 +19,7 @@ from memprobe.recording.writer import RecordingWriter
 from memprobe.targets.alignment import align
 from memprobe.targets.command import Command, check_readable
 from memprobe.targets.derived_script import Script, cells_of, derive
-from memprobe.targets.notebook_run import code_cells
+from memprobe.targets.notebook_run import notebook_cells
 from memprobe.targets.outliving import left_by, segments
 from memprobe.targets.rounds import Failure, RoundsRun
 from memprobe.targets.script import LAUNCH, ScriptRun
@@ -58,11 +58,11 @@ def run(
     everything was taken down.
     """
     check_readable(str(notebook))
-    cells = code_cells(notebook)
+    cells, left_out = notebook_cells(notebook)
     if not cells:
         raise _refused(notebook, "it has no code cell with anything in it", "name another one")
     plan, path = _script(notebook, script, cells, folder)
-    runs = Runs(Path(), script=path, derived=script is None, notes=list(plan.notes))
+    runs = Runs(Path(), script=path, derived=script is None, notes=[*left_out, *plan.notes])
     _run_rounds(runs, notebook, rounds, folder, options, told)
     for number in range(1, rounds + 1):
         told(f"script: process {number} of {rounds}")
@@ -75,7 +75,8 @@ def _script(
 ) -> tuple[Script, Path]:
     if script is None:
         plan = derive(cells, notebook)
-        path = free(folder / f"{part_of_name(notebook.name)}.py")
+        own = "" if notebook.suffix == ".ipynb" else "-script"  # two of one name confuse
+        path = free(folder / f"{part_of_name(notebook.name)}{own}.py")
         path.write_text(plan.source, encoding="utf-8")
         return plan, path
     check_readable(str(script))

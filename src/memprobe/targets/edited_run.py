@@ -67,6 +67,10 @@ def write_edited(notebook: Path, sources: Mapping[int, str], path: Path) -> None
     """Write the edited copy to ``path``, never to ``notebook``."""
     import nbformat
 
+    if notebook.suffix != ".ipynb":  # of a source notebook its cells, as they are run
+        new: Any = nbformat.v4.new_notebook
+        nbformat.write(new(cells=edited_cells(code_cells(notebook), sources)), path)  # type: ignore[no-untyped-call]
+        return
     content: Any = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
     position = 0
     for cell in content.cells:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from memprobe.errors import TargetError
 from memprobe.recording.naming import free
 from memprobe.recording.writer import RecordingWriter
+from memprobe.targets.databricks_source import is_source_notebook, read_source
 from memprobe.targets.interrupts import Interrupts
 from memprobe.targets.kernel import Attachment, AttachOptions, attach
 from memprobe.targets.last_words import LastWords
@@ -64,7 +65,7 @@ class NotebookRun:
         self._log = log
         if arguments:
             raise _refused(notebook, "a notebook takes no arguments", "leave them out")
-        self._cells = code_cells(notebook)
+        self._cells, self.left_out = notebook_cells(notebook)
         self._manager: Any = None
         self._client: Any = None
         self._attachment: Attachment | None = None
@@ -258,6 +259,24 @@ class NotebookRun:
 
 def code_cells(notebook: Path) -> list[Any]:
     """Return the code cells that are not empty; TargetError for what is no Python notebook."""
+    return notebook_cells(notebook)[0]
+
+
+def notebook_cells(notebook: Path) -> tuple[list[Any], list[tuple[str, str]]]:
+    """Return the code cells, and (what, why) of what a Databricks source notebook has besides.
+
+    Raises TargetError.
+    """
+    if not is_source_notebook(notebook):
+        return _ipynb_cells(notebook), []
+    try:
+        found = read_source(notebook)
+    except ImportError as error:
+        raise _refused(notebook, f"IPython is missing: {error}", "pip install ipykernel") from error
+    return found.cells, found.left_out
+
+
+def _ipynb_cells(notebook: Path) -> list[Any]:
     import nbformat
 
     try:
