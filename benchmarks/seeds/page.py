@@ -142,8 +142,7 @@ def _takeaways(known: dict[str, Kept], claims: dict[str, Kept | None]) -> Iterat
             f"{_judged(growth)}."
         )
     for name, one in claims.items():
-        for line in verdicts(name, one["found"] if one is not None else None, brief=True):
-            yield line
+        yield from verdicts(name, one["found"] if one is not None else None, brief=True)
 
 
 def amount(value: float | None, unit: str) -> str:
