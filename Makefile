@@ -58,6 +58,7 @@ help:
 	@echo 'make accuracy     run every labelled scenario, write reports/accuracy.md'
 	@echo 'make contrast     contrast every labelled pair, write reports/contrast-sample.*'
 	@echo 'make picture      draw the README'"'"'s picture again, from a real run of the demo'
+	@echo 'make page         write reports/contrast-sample.html from a real contrast, draw its picture'
 	@echo 'make benchmark    what memprobe run and other profilers cost, write reports/overhead.md'
 	@echo '                  (an hour; goes on where it was cut off; PAIRS=6 for a shorter one)'
 	@echo 'make allocations  what --memray and --tracemalloc cost, write reports/allocations.md'
@@ -112,6 +113,10 @@ contrast: $(READY_DEV) $(READY_WALKER)
 
 picture: $(READY_DEV) $(READY_WALKER)
 	$(BIN)/python docs/images/make_report.py
+
+.PHONY: page
+page: $(READY_DEV) $(READY_WALKER)
+	$(BIN)/python docs/images/make_page.py
 
 benchmark: $(READY_DEV) $(READY_WALKER)
 	$(BIN)/python benchmarks/overhead.py $(if $(PAIRS),--pairs $(PAIRS))

@@ -20,7 +20,7 @@ PATIENCE = 60.0  # seconds: machines are loaded
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic",
     "--no-first-run", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--disable-extensions", "--force-color-profile=srgb",
+    "--disable-sync", "--disable-extensions", "--force-color-profile=srgb", "--hide-scrollbars",
 )  # fmt: skip
 
 

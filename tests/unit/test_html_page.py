@@ -14,9 +14,29 @@ from synthetic_report import MIB, full_report, quiet_report, spark_report
 
 from memprobe.cli.contrast import command as contrast_command
 from memprobe.cli.report import command
+from memprobe.contrasts import (
+    CellEdit,
+    Contrast,
+    ContrastReport,
+    EditReason,
+    Life,
+    Measure,
+    OutputChange,
+    RoundRow,
+    ScriptSide,
+    SparkRound,
+    SparkStep,
+    Spread,
+    StepRow,
+    Suggestions,
+    Unsuggested,
+    Verdict,
+    Verified,
+)
+from memprobe.contrasts import HolderRow as HolderLife
 from memprobe.errors import MemprobeError
 from memprobe.findings import HolderRow, ProcessAccount, Report
-from memprobe.histories import History, Series, Span, Stack
+from memprobe.histories import ContrastHistory, History, Series, Span, Stack
 from memprobe.reporters import html
 from memprobe.reporters.html.page import json_block, script
 
@@ -374,3 +394,90 @@ def test_where_no_page_can_be_written_it_is_said_before_anything_is_read(argumen
 
     assert isinstance(done.exception, MemprobeError)
     assert problem in done.exception.summary
+
+
+def contrast_report(name: str) -> ContrastReport:
+    """Return a contrast with everything a page shows, ``name`` wherever a user can put one."""
+    told = hostile_report(name)
+    live = Measure(
+        name="live", unit="bytes", first=3.0 * MIB, judgement="more", difference=2.0 * MIB,
+        later=Spread(median=1, low=1, high=2, runs=3), why=name,
+        script=Spread(median=1.0 * MIB, low=MIB, high=MIB, runs=3),
+    )  # fmt: skip
+    step = SparkStep(jvm_cpu=live, workers_cpu=live, tasks=live, stored=live, jvm_rss=live)
+    spark = SparkRound(stored=5 * MIB, why={"jvm_rss": name})
+    life = Life(bytes=MIB, last_used=name, until=name)
+    return ContrastReport(
+        recording=told.recording, account=told.account, findings=told.findings,
+        holders=told.holders, spark=told.spark, not_measured=told.not_measured,
+        contrast=Contrast(
+            verdict=Verdict(kind="notebook-keeps", text=name, type=[name]),
+            steps=[StepRow(name=name, error=name, line=3, live=live, spark=step)],
+            totals={"live": live, name: live},
+            rounds=[RoundRow(round=n, live=MIB, why=name, spark=spark) for n in (1, 2)],
+            holders=[
+                HolderLife(name=name, object=told.holders[0].object, notebook=life, script=life)
+            ],
+            script=ScriptSide(
+                program=name, processes=3, left=[name], findings=told.findings, spark=told.spark
+            ),
+            suggestions=Suggestions(
+                edits=[CellEdit(cell=2, before=name, after=name, diff=f"@@ 1 @@\n-{name}\n+{name};",
+                                reasons=[EditReason(code="MP201", fingerprint="ab", title=name,
+                                                    bytes=MIB)])],
+                left=[Unsuggested(code="MP601", fingerprint="cd", title=name, why=name)],
+                verified=Verified(held_before=9 * MIB, held_after=MIB, gone=["ab"], failure=name,
+                                  changed=[OutputChange(cell=4, what=name)]),
+            ),
+        ),
+    )  # fmt: skip
+
+
+def contrast_page(name: str) -> Page:
+    told = hostile_history(name)
+    histories = ContrastHistory(notebook=told, scripts=[told, told], shifts=[0.0, 5.0])
+    return Page(html.render_contrast(contrast_report(name), histories))
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_in_a_contrast_a_name_that_looks_like_markup_stays_text(name: str) -> None:
+    found, usual = contrast_page(name), contrast_page("df")
+
+    assert [tag for tag, _ in found.tags] == [tag for tag, _ in usual.tags]
+    assert [set(a) for _, a in found.tags] == [set(a) for _, a in usual.tags]
+    assert len(found.scripts) == 3
+    assert found.open == []
+    ids = found.having("id")
+    assert len(ids) == len(set(ids))
+
+
+def test_a_contrast_has_both_sides_and_what_an_edit_would_do() -> None:
+    found = contrast_page("history")
+
+    for part in (
+        "history and history", "2 rounds in one kernel", "3 fresh processes",
+        "Spark in the notebook", "Spark in the script", "Findings in the script",
+        "Left behind when its process had ended: history", "+history;", "-history",
+        "held at the end 9.0 MiB 1.0 MiB", "It failed: history", "Cell 4: history.",
+        "the source of the cells that edits are suggested for",
+    ):  # fmt: skip
+        assert part in found.text, part
+    data = found.data["r0"]
+    assert [one["key"] for one in data["views"]][:2] == ["contexts", "steps"]
+    assert [one["rss"]["x"][0] for one in data["scripts"]] == [0.0, 5.0]
+
+
+def test_nobody_asked_for_edits_and_no_source_is_in_the_page() -> None:
+    report = contrast_report("secret_source")
+    report.contrast.suggestions = None
+
+    found = Page(html.render_contrast(report, ContrastHistory(notebook=History()))).text
+
+    assert "Suggested edits" not in found
+    assert "source of the cells" not in found
+
+
+def test_a_finding_that_release_can_let_go_of_says_what_to_type() -> None:
+    found = page(full_report()).text
+
+    assert "memprobe release etl.ipynb 5b0c" in found

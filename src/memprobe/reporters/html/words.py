@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-from memprobe.contrasts import ContrastReport, Measure, RoundRow, SparkRound, StepRow
+from memprobe.contrasts import ContrastReport, Measure, RoundRow, SparkRound, StepRow, Verified
 from memprobe.findings import CellRow, Finding, HolderRow, PathStep, RecordingSummary
 from memprobe.reporters import (
     allocations,
@@ -224,6 +224,26 @@ def spark_round_gaps(rows: list[RoundRow]) -> list[str]:
     return list(dict.fromkeys(told))
 
 
+def diff_lines(diff: str) -> Iterator[tuple[str, str]]:
+    """Yield each line of a unified diff with what it is, without the names of files."""
+    kinds = {"+": "added", "-": "removed", "@": "place"}
+    for line in diff.splitlines():
+        if not line.startswith(("---", "+++")):
+            yield kinds.get(line[:1], "same"), line
+
+
+def verified_rows(found: Verified) -> list[tuple[str, int | None, int | None]]:
+    """Return what an edited copy changed: a quantity, before, after."""
+    rows = [
+        ("held at the end", found.held_before, found.held_after),
+        ("more in each round", found.per_round_before, found.per_round_after),
+        ("RSS at the end", found.rss_before, found.rss_after),
+    ]
+    if found.stored_before is not None or found.stored_after is not None:
+        rows.append(("stored in Spark", found.stored_before, found.stored_after))
+    return rows
+
+
 def inner_text(line: Line) -> str:
     """Return the object of one line of what is inside of a holder."""
     return inside.words(line.node) if line.node is not None else ""
@@ -252,6 +272,7 @@ FUNCTIONS: dict[str, Any] = {
     "cells_that_moved": cells_that_moved,
     "cost_of": cost,
     "counted": counted,
+    "diff_lines": diff_lines,
     "described": phrases.described,
     "facts": phrases.facts,
     "finding_of": finding_of,
@@ -277,6 +298,7 @@ FUNCTIONS: dict[str, Any] = {
     "program": phrases.program,
     "reclaimable": reclaimable,
     "roles": ROLES,
+    "release_line": phrases.release_line,
     "root": phrases.root,
     "script_report": script_report,
     "spark_facts": spark.facts,
@@ -292,4 +314,5 @@ FUNCTIONS: dict[str, Any] = {
     "steps_in_spark": steps_in_spark,
     "tell_origin": allocations.tell_origin,
     "tone": tone,
+    "verified_rows": verified_rows,
 }
