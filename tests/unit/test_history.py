@@ -11,12 +11,14 @@ from memprobe.config import Config
 from memprobe.histories import History
 from memprobe.recording.reader import Recording
 from memprobe.recording.schema import (
+    Account,
     Child,
     Group,
     Header,
     Holder,
     Jvm,
     Marker,
+    ProcessMemory,
     Sample,
     Snapshot,
     Spark,
@@ -171,3 +173,35 @@ def test_each_process_of_the_script_is_laid_beside_the_round_of_its_number() -> 
     found = contrast_history(notebook, [process(0.5), process(4.0), process(0.0)], Config())
 
     assert found.shifts == [0.5, 7.0, 11.0]
+
+
+def account(seconds: float, **buckets: int) -> Account:
+    named = {name.replace("_", "-"): amount for name, amount in buckets.items()}
+    row = ProcessMemory(pid=7, rss=sum(named.values()), buckets=named)
+    return Account(t=at(seconds), full=bool(named), processes=[row])
+
+
+def test_the_account_over_time_has_the_buckets_in_their_order_and_no_zero_for_an_unknown() -> None:
+    found = told(
+        accounts=[
+            account(1, malloc_other=5, python_objects=7),
+            account(2),
+            account(3, arrow_live=2),
+        ]
+    ).account
+
+    assert found.times == [1.0, 3.0]
+    assert found.names == ["python-objects", "arrow-live", "malloc-other"]
+    assert found.values == [[7, None], [None, 2], [5, None]]
+
+
+def test_small_buckets_are_added_up_so_that_the_whole_stays_the_whole() -> None:
+    many = {f"bucket_{n}": n + 1 for n in range(15)}  # together 120
+    many["bucket_15"] = 300
+
+    found = told(accounts=[account(1, **many)]).account
+
+    assert len(found.names) == 11
+    assert "bucket-3" not in found.names
+    assert found.names[-1] == "smaller buckets"
+    assert sum(row[0] or 0 for row in found.values) == sum(many.values())

@@ -279,13 +279,14 @@ def test_the_account_has_each_bucket_where_there_are_any() -> None:
     report.account.processes = [
         ProcessAccount(
             pid=1, role="driver-python", rss=100 * MIB, explained=0.98, owned=0.7,
-            buckets={"python-objects": 60 * MIB, "malloc-free": 38 * MIB},
+            buckets={"python-objects": 60 * MIB, "malloc-retained": 38 * MIB},
         )
     ]  # fmt: skip
 
     found = page(report).text
 
-    assert "python objects 60.0 MiB malloc free 38.0 MiB" in found
+    assert "Python objects 60.0 MiB freed, kept by malloc 38.0 MiB" in found
+    assert "60.0 MiB is live data and objects, 38.0 MiB is freed but kept by malloc" in found
     assert "70 % owned · 98 % explained" in found
     assert "Not accounted" not in found
 

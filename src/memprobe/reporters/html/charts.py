@@ -12,10 +12,10 @@ from memprobe.contrasts import ContrastReport, StepRow
 from memprobe.findings import HolderRow, Report, SparkCacheRow, SparkReport
 from memprobe.histories import ContrastHistory, History, Points, Series, Span, Stack
 from memprobe.reporters import phrases
+from memprobe.reporters.account import NAMES as BUCKETS
 from memprobe.reporters.amounts import counted, duration, size
-from memprobe.reporters.html.words import ROLES, finding_of
+from memprobe.reporters.html.words import ROLES, family, finding_of
 from memprobe.reporters.printable import printable
-from memprobe_probes import account_buckets
 
 TITLES = {
     "contexts": "Notebook and script",
@@ -25,13 +25,6 @@ TITLES = {
     "account": "By bucket",
     "processes": "By process",
     "executors": "Spark storage",
-}
-# Buckets of one kind have one colour: what lives, what an allocator keeps, what nobody owns.
-FAMILIES = {
-    "live": account_buckets.LIVE,
-    "retained": account_buckets.RETAINED,
-    "native": account_buckets.NATIVE,
-    "program": account_buckets.PROGRAM,
 }
 MOST_SEGMENTS = 6  # caches told apart in an executor's bar
 
@@ -104,7 +97,8 @@ def _history(history: History, shift: float = 0.0) -> Json:
         "held": _stack(history.held, shift),
         "account": {
             **_stack(history.account, shift),
-            "families": list(map(_family, history.account.names)),
+            "names": [printable(BUCKETS.get(name, name)) for name in history.account.names],
+            "families": list(map(family, history.account.names)),
         },
         "processes": [_series(one, ROLES) for one in history.processes],
         "executors": [_series(one, {}) for one in history.executors],
@@ -119,10 +113,6 @@ def _stack(stack: Stack, shift: float) -> Json:
         "names": [printable(name) for name in stack.names],
         "values": [[None if one is None else round(one) for one in row] for row in stack.values],
     }
-
-
-def _family(bucket: str) -> str:
-    return next((name for name, members in FAMILIES.items() if bucket in members), "unknown")
 
 
 def _points(points: Points, shift: float = 0.0) -> Json:

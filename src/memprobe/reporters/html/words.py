@@ -7,8 +7,16 @@ from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from memprobe.contrasts import ContrastReport, Measure, RoundRow, SparkRound, StepRow, Verified
-from memprobe.findings import CellRow, Finding, HolderRow, PathStep, RecordingSummary
+from memprobe.findings import (
+    CellRow,
+    Finding,
+    HolderRow,
+    PathStep,
+    ProcessAccount,
+    RecordingSummary,
+)
 from memprobe.reporters import (
+    account,
     allocations,
     contrast_spark_text,
     contrast_text,
@@ -24,8 +32,16 @@ from memprobe.reporters.inside_tree import Line, lines
 from memprobe.reporters.measures import amount
 from memprobe.reporters.printable import printable
 from memprobe.reporters.text import cost
+from memprobe_probes import account_buckets
 
 NONE = "–"
+# Buckets of one kind have one colour: what lives, what an allocator keeps, what nobody owns.
+FAMILIES = {
+    "live": (*account_buckets.LIVE, account_buckets.HEAP_USED, account_buckets.DIRECT_BUFFERS),
+    "retained": (*account_buckets.RETAINED, account_buckets.HEAP_FREE),
+    "native": account_buckets.NATIVE,
+    "program": account_buckets.PROGRAM,
+}
 OPEN_FINDINGS = 5  # more would hide what comes after them
 ROLES = {
     "driver-python": "this Python process",
@@ -177,6 +193,18 @@ def alone(rows: list[StepRow]) -> list[str]:
     return [row.name for row in rows if row.wall.script is None]
 
 
+def family(bucket: str) -> str:
+    """Return what kind of memory a bucket is, by which it is coloured."""
+    return next((name for name, members in FAMILIES.items() if bucket in members), "unknown")
+
+
+def buckets_in_order(process: ProcessAccount) -> list[tuple[str, int]]:
+    """Return the buckets with anything in them: what is alive first, then by size."""
+    order = [*FAMILIES, "unknown"]
+    held = [(name, amount) for name, amount in process.buckets.items() if amount]
+    return sorted(held, key=lambda one: (order.index(family(one[0])), -one[1]))
+
+
 def steps_in_spark(rows: list[StepRow]) -> list[StepRow]:
     """Return the steps in which Spark did anything, in either context."""
 
@@ -264,17 +292,21 @@ FILTERS = {
     "time_of_day": time_of_day,
 }
 FUNCTIONS: dict[str, Any] = {
+    "account_sentence": account.sentence,
     "alone": alone,
     "allocated": allocations.allocated,
     "allocation_place": allocations.place,
     "allocation_title": allocations.TITLE,
     "allocation_totals": allocations.totals,
+    "bucket_names": account.NAMES,
+    "buckets_in_order": buckets_in_order,
     "cells_that_moved": cells_that_moved,
     "cost_of": cost,
     "counted": counted,
     "diff_lines": diff_lines,
     "described": phrases.described,
     "facts": phrases.facts,
+    "family": family,
     "finding_of": finding_of,
     "first_of": first_of,
     "fix_lines": fix_lines,

@@ -9,8 +9,11 @@ function line(name, points, tone, more) {
   }, more);
 }
 
-function dotted(points) {
-  return points.x.length <= 80 ? { mode: "lines+markers", marker: { size: 5 } } : {};
+// What a snapshot read stands until the next one: nobody knows what was between them.
+function read(name, points, tone, more) {
+  const few = points.x.length <= 80 ? { mode: "lines+markers", marker: { size: 5 } } : {};
+  const { line: style, ...rest } = more || {};
+  return line(name, points, tone, { ...few, ...rest, line: { color: color(tone), width: 2, shape: "hv", ...style } });
 }
 
 function limitLine(picture, end) {
@@ -25,7 +28,7 @@ function stacked(stack, rss, tone) {
   const areas = stack.names.map((name, at) => {
     const { hue, share } = tone(name, at);
     const points = { x: stack.times, y: stack.values[at] };
-    return line(name, points, hue, { stackgroup: "parts", line: { color: color(hue), width: 1 }, fillcolor: faint(hue, share) });
+    return line(name, points, hue, { stackgroup: "parts", line: { color: color(hue), width: 1, shape: "hv" }, fillcolor: faint(hue, share) });
   });
   return [...areas, line("RSS", rss, "text", { line: { color: color("text"), width: 1.5 } })];
 }
@@ -37,7 +40,7 @@ const VIEWS = {
     const { main } = picture.data;
     return [
       line("RSS", main.rss, "rss", { fill: "tozeroy", fillcolor: faint("rss", 0.08) }),
-      line("live: what named holders keep", main.live, "live", { fill: "tozeroy", fillcolor: faint("live", 0.18), ...dotted(main.live) }),
+      read("live: what named holders keep", main.live, "live", { fill: "tozeroy", fillcolor: faint("live", 0.18) }),
       ...limitLine(picture, span(picture)[1]),
     ].filter((one) => one.x.length);
   },
@@ -55,7 +58,7 @@ const VIEWS = {
     });
   },
   executors(picture) {
-    return picture.data.main.executors.map((one, at) => line(`executor ${one.name}`, one, SERIES[at % SERIES.length], dotted(one)));
+    return picture.data.main.executors.map((one, at) => read(`executor ${one.name}`, one, SERIES[at % SERIES.length]));
   },
   processes(picture) {
     const { main } = picture.data;
@@ -66,11 +69,11 @@ const VIEWS = {
     const { main, scripts } = picture.data;
     const each = scripts.flatMap((one, at) => [
       line("script: RSS", ended(one), "script", { legendgroup: "script-rss", showlegend: !at }),
-      line("script: live", ended({ ...one, rss: one.live }), "script", { legendgroup: "script-live", showlegend: !at, line: { color: color("script"), width: 2, dash: "dot" }, ...dotted(one.live) }),
+      read("script: live", ended({ ...one, rss: one.live }), "script", { legendgroup: "script-live", showlegend: !at, line: { dash: "dot" } }),
     ]);
     return [
       line("notebook: RSS", main.rss, "rss", { fill: "tozeroy", fillcolor: faint("rss", 0.08) }),
-      line("notebook: live", main.live, "rss", { line: { color: color("rss"), width: 2, dash: "dot" }, ...dotted(main.live) }),
+      read("notebook: live", main.live, "rss", { line: { dash: "dot" } }),
       ...each,
     ].filter((one) => one.x.length);
   },
