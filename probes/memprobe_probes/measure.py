@@ -30,6 +30,9 @@ _MOST_NAMES = 400
 # Snapshots that come with a reading of Spark of the same moment.
 _WITH_SPARK = {"attach": "request", "request": "request", "marker": "cell", "detach": "exit",
                "exit": "exit"}  # fmt: skip
+# Snapshots that also tell of child processes and shared memory.
+_BESIDE = ("attach", "marker", "request", "detach", "stop", "lease-expired", "exit")
+_BESIDE_SCRIPT = ("request", "detach", "stop", "exit")
 _ROUTINE = ("interval", "marker")  # snapshots that nobody asked for do not look inside of holders
 
 
@@ -135,6 +138,7 @@ class Probe:
             in_steps = reason == "marker" and self.shell is None
             reading = "step" if in_steps else _WITH_SPARK[reason]
             self.read_spark(reading, on_user_thread=on_user_thread)
+        beside = self._beside(reason, on_user_thread)
         with self.guarded(on_user_thread=on_user_thread):
             if not self._collect(wait=0.0 if reason == "interval" else LONGEST_WAIT):
                 return
@@ -145,6 +149,7 @@ class Probe:
                 "rss": self.counters.rss(), "cell": self.hooks.last_cell if self.hooks else None,
                 "busy": self.shell is not None and _cell_is_running(),
                 "libraries": _libraries(), "traced": allocation_sites.traced_frames(),
+                **beside,
             }  # fmt: skip
             manner = AT_REST if unhurried else AWAITED
             if on_user_thread and reason in ("interval", "threshold") and not unhurried:
@@ -163,6 +168,20 @@ class Probe:
                 return
             fields.update(tables or {}, pause_ns=fields["pause_ns"])
             self._write_snapshot(fields, started)
+
+    def _beside(self, reason: str, on_user_thread: bool) -> dict[str, Any]:
+        """Return what this context has outside of its own process, where there is time to look.
+
+        Of a script at its end only: it would wait for it.
+        """
+        if reason not in (_BESIDE if self.shell is not None else _BESIDE_SCRIPT):
+            return {}
+        found: dict[str, Any] = {}
+        with self.guarded(on_user_thread=on_user_thread):
+            from . import beside
+
+            found.update(beside.read(self.shell))
+        return found
 
     def _write_snapshot(self, fields: dict[str, Any], started: int) -> None:
         self._write_account(fields["reason"], fields["cell"], fields.pop("account", None))

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from . import spark
+from . import beside, spark
 from .judge import Verdict
 from .kernel import CellFailed, execute, kernel, run_cells
 from .scenario import Scenario
@@ -86,6 +86,8 @@ def held(client: Any, where: str) -> dict[str, int]:
     """Return the bytes held now in the place that the scenario is about, by process."""
     if where in spark.MEASURES:
         return spark.stored(client, where)
+    if where in beside.MEASURES:
+        return {where: int(execute(client, beside.MEASURES[where], counts=False))}
     return {"driver-python": resident(client)}
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 Status = Literal["leaking", "suspect", "advice"]
-Where = Literal["driver-python", "driver-jvm", "executors"]
+Where = Literal["driver-python", "driver-jvm", "executors", "child-processes", "shared-memory"]
 Basis = Literal["simulated", "exact", "creation-delta", "estimate"]
 
 # A finding of one of these fails a gate; advice never does.

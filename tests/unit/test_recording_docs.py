@@ -14,7 +14,8 @@ from memprobe.recording.lines import RECORDS
 PAGE = Path(__file__).parents[2] / "docs" / "recording.md"
 NESTED = (
     "Inner", "Limits", "Child", "Cost", "Cache", "Strings", "Holder", "Group", "Step", "TypeCount",
-    "CacheCall", "Unmeasured", "Site", "Place", "GroupSites", "Cycles", "ProcessMemory",
+    "CacheCall", "Unmeasured", "ChildProcess", "ProcessHolder",
+    "Site", "Place", "GroupSites", "Cycles", "ProcessMemory",
     "SparkReach", "SparkCache", "SparkExecutor", "SparkBroadcast", "SparkBlocks", "SparkStream",
 )  # fmt: skip
 CLASSES = {**RECORDS, **{name: getattr(schema, name) for name in NESTED}}

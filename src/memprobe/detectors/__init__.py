@@ -11,6 +11,7 @@ from memprobe.detectors.base import Detector
 from memprobe.detectors.broadcast_retained import BroadcastRetained
 from memprobe.detectors.callback_retained import CallbackRetained
 from memprobe.detectors.checkpoint_pinned import CheckpointPinned
+from memprobe.detectors.child_processes import ChildProcesses
 from memprobe.detectors.collected_frame import CollectedFrame
 from memprobe.detectors.driver_jvm_growth import DriverJvmGrowth
 from memprobe.detectors.duplicate_cache import DuplicateCache
@@ -58,6 +59,7 @@ DETECTORS: tuple[Detector, ...] = (
     ExecutorPressure(),
     DriverJvmGrowth(),
     PythonWorkerGrowth(),
+    ChildProcesses(),
     NotebookTax(),
     LifetimeTax(),
 )

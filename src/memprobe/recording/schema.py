@@ -61,6 +61,7 @@ class Child(Struct, kw_only=True):
     pid: int
     role: str = "child"  # driver-jvm, executor-jvm, python-worker, child
     rss: int | None = None
+    cpu: float | None = None  # CPU seconds that it has used
 
 
 class Cost(Struct, kw_only=True):
@@ -263,6 +264,36 @@ class CacheCall(Struct, kw_only=True):
     names: list[str] = field(default_factory=list)
 
 
+class ChildProcess(Struct, kw_only=True):
+    """A process that the context started, as a snapshot found it."""
+
+    pid: int
+    name: str = ""  # the program's, without directory and arguments
+    parent: int = 0
+    session: int = 0
+    role: str = "child"  # or helper: Python's own
+    started: int = 0  # on the clock of t
+    cpu_ns: int = 0
+    rss: int | None = None
+    pss: int | None = None
+    private: int | None = None  # what comes back when it ends
+    listens: bool | None = None  # a server
+    waits: bool | None = None  # it did nothing while it was looked at
+
+
+class ProcessHolder(Struct, kw_only=True):
+    """A reference that leads to processes: to a pool, an executor, or what stands for one."""
+
+    expr: str
+    root: str
+    type: str  # of the pool, the executor …
+    pids: list[int]
+    cell: int | None = None  # of Out[7]: 7
+    path: list[Step] = field(default_factory=list)  # from expr to the pool
+    pending: int | None = None  # pieces of work that are not done
+    timeout: float | None = None  # seconds without work after which its processes end
+
+
 class Snapshot(Struct, kw_only=True, tag_field="kind", tag="snapshot"):
     """What named holders keep alive at an instant, as tables, never as the raw graph."""
 
@@ -290,6 +321,8 @@ class Snapshot(Struct, kw_only=True, tag_field="kind", tag="snapshot"):
     cycles: Cycles | None = None  # None: not measured
     traced: int | None = None  # frames that tracemalloc keeps of each allocation; None: it is off
     number: int | None = None  # by which a probe that is still there knows it: for `release`
+    processes: list[ChildProcess] | None = None  # None: nobody looked
+    process_holders: list[ProcessHolder] = field(default_factory=list)
     unmeasured: list[Unmeasured] = field(default_factory=list)
 
 

@@ -30,6 +30,7 @@ ROOTS = {
     "figure": "open figure",
     "callback": "callback",
     "thread": "thread",
+    "child-process": "child process",
     "spark-driver": "Spark driver",
     "spark-executor": "Spark executors",
     "interpreter": "interpreter",
@@ -54,6 +55,12 @@ ENDINGS = {
 OVER = frozenset({"exit", "signal", "exec", "kernel-died", "kernel-restarted", "gone"})
 SHORTEST = 4  # digits of a fingerprint
 
+# Where bytes come back, as it is said behind them.
+PLACES = {
+    "driver-python": "",
+    "child-processes": " of child processes",
+    "shared-memory": " of shared memory",
+}
 SIGKILL = 9
 WORTH_TELLING = 0.02  # of the bytes: less that the allocator keeps is not told
 
@@ -174,7 +181,7 @@ def gives(finding: Finding) -> str:
     basis: str = reclaim.basis
     if size(reclaim.low) != size(reclaim.high):
         basis += f", {size_range(reclaim.low, reclaim.high)}"
-    where = "" if reclaim.where == "driver-python" else f" on {reclaim.where}"
+    where = PLACES.get(reclaim.where, f" on {reclaim.where}")
     text = f"{size(reclaim.bytes)} back{where} ({basis})"
     return "; ".join([text, *_kept_by_allocator(finding)])
 

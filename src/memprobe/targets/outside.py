@@ -96,8 +96,9 @@ def _read(processes: list[psutil.Process]) -> Iterator[Child]:
     for process in processes:
         try:
             if process.name() != native_child.NAME:  # a copy's memory is the process's own
-                rss = process.memory_info().rss
-                yield Child(pid=process.pid, role=_role(process), rss=rss)
+                rss, times = process.memory_info().rss, process.cpu_times()
+                cpu = times.user + times.system
+                yield Child(pid=process.pid, role=_role(process), rss=rss, cpu=cpu)
         except psutil.Error:
             continue  # it ended meanwhile, or is not ours to read
 
