@@ -64,6 +64,7 @@ class Probe:
         self._spark_cpu: Any = None  # the clock of its JVM, likewise
         self._to_note = False  # the next look at the roots is that of such a snapshot
         self.ledger: Any = None  # what the roots were at the last snapshot that was asked for
+        self._outside: Any = None  # the reader of child processes and shared memory
         self._late: tuple[dict[str, Any], int] | None = None  # a snapshot on its way
         self._limits = config.get("limits") or _limits()
         self._write_header()
@@ -178,9 +179,11 @@ class Probe:
             return {}
         found: dict[str, Any] = {}
         with self.guarded(on_user_thread=on_user_thread):
-            from . import beside
+            if self._outside is None:
+                from .beside import Beside
 
-            found.update(beside.read(self.shell))
+                self._outside = Beside()
+            found.update(self._outside.read(self.shell))
         return found
 
     def _write_snapshot(self, fields: dict[str, Any], started: int) -> None:

@@ -50,8 +50,13 @@ class Step:
         return found[::-1]
 
 
-def below(found: Iterable[Root], budget: int = MOST_OBJECTS) -> Iterator[tuple[Root, Step]]:
-    """Yield each object below the roots with the way to it, once per root, nearest first."""
+def below(
+    found: Iterable[Root], budget: int = MOST_OBJECTS, *, texts: bool = False, arrays: Any = None
+) -> Iterator[tuple[Root, Step]]:
+    """Yield each object below the roots with the way to it, once per root, nearest first.
+
+    ``texts``: strings too. ``arrays``: the adapter of numpy, where bases of views are wanted.
+    """
     for number, root in enumerate(found):
         if number >= MOST_ROOTS or budget <= 0:
             return
@@ -64,15 +69,22 @@ def below(found: Iterable[Root], budget: int = MOST_OBJECTS) -> Iterator[tuple[R
                 return
             yield root, step
             if step.depth < DEEPEST:
-                for edge, obj in references(step.obj):
-                    if id(obj) not in seen and id(type(obj)) not in _LEAVES:
+                for edge, obj in references(step.obj, arrays):
+                    leaf = id(type(obj)) in _LEAVES and not (texts and type(obj) is str)
+                    if not leaf and id(obj) not in seen:
                         seen.add(id(obj))
                         pending.append(Step(obj, edge, step))
 
 
-def references(obj: Any) -> list[tuple[str, Any]]:
+def references(obj: Any, arrays: Any = None) -> list[tuple[str, Any]]:
     """Return (edge, object) of the elements of a plain container and of plain attributes."""
     cls = type(obj)
+    if cls is str:
+        return []
+    if cls is memoryview:
+        return _shown(obj)
+    if arrays is not None and arrays.array in sizes.mro(cls):
+        return [(".base", arrays.base(obj))]
     if cls is dict or cls is list or cls is tuple or cls is set or cls is frozenset:
         return _elements(obj)
     if type in sizes.mro(cls) or sizes.module_of(cls).partition(".")[0] in _DATA:
@@ -86,6 +98,13 @@ def references(obj: Any) -> list[tuple[str, Any]]:
         if type(name) is str:
             found.append((f".{name}", value))
     return found + _slots(cls, obj)
+
+
+def _shown(view: memoryview) -> list[tuple[str, Any]]:
+    try:
+        return [(".obj", view.obj)]
+    except ValueError:  # released
+        return []
 
 
 def _elements(obj: Any) -> list[tuple[str, Any]]:

@@ -22,4 +22,27 @@ def _measure():
 print(_measure())
 del _measure
 """,
+    # Files in memory that are younger than the kernel: those under their names, and what the
+    # kernel has open or maps without one.
+    "shared-memory": """
+def _measure():
+    import gc, os, psutil
+    gc.collect()
+    began, found = psutil.Process().create_time() - 1, {}
+    places = [f"/dev/shm/{name}" for name in os.listdir("/dev/shm")]
+    places += [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+    device = os.stat("/dev/shm").st_dev
+    for place in places:
+        try:
+            facts = os.stat(place)
+        except OSError:
+            continue
+        if facts.st_dev == device and facts.st_ctime >= began and facts.st_uid == os.getuid():
+            found[facts.st_ino] = facts.st_blocks * 512
+    return sum(found.values())
+
+
+print(_measure())
+del _measure
+""",
 }

@@ -13,7 +13,7 @@ from enum import Enum
 
 from memprobe.analysis.evidence import NAMESPACE, OUTPUT, Evidence
 from memprobe.analysis.liveness import CellRun
-from memprobe.recording.schema import ChildProcess, ProcessHolder, Snapshot, Step
+from memprobe.recording.schema import ChildProcess, ProcessHolder, SegmentHolder, Snapshot, Step
 
 HELPER = "helper"
 REUSED = "get_reusable_executor()"
@@ -103,11 +103,11 @@ def use(evidence: Evidence, group: ProcessGroup) -> Use:
     """
     if any(one.pending for one in group.holders) or _serves(group):
         return Use.IN_USE
-    if any(_uses(evidence, holder) for holder in group.holders):
+    if any(is_used(evidence, holder) for holder in group.holders):
         return Use.IN_USE
     if not all(one.waits for one in group.processes if one.private):
         return Use.AT_WORK if any(one.waits is False for one in group.processes) else Use.UNKNOWN
-    if not _named(group) and not _long_ago(evidence, _last_work(evidence, group)):
+    if not _named(group) and not is_long_ago(evidence, _last_work(evidence, group)):
         return Use.IN_USE
     if _cpu_since(evidence, group, _since(evidence, group)):
         return Use.AT_WORK
@@ -116,10 +116,10 @@ def use(evidence: Evidence, group: ProcessGroup) -> Use:
 
 def made_in(evidence: Evidence, group: ProcessGroup) -> CellRun | None:
     """Return the execution during which the last of the processes started."""
-    return _run_at(evidence, group.started)
+    return run_at(evidence, group.started)
 
 
-def expression(holder: ProcessHolder) -> tuple[str, Step | None]:
+def expression(holder: ProcessHolder | SegmentHolder) -> tuple[str, Step | None]:
     """Return what to type, as far as attributes lead, and the first step that is none."""
     typed = holder.expr
     for step in holder.path:
@@ -162,7 +162,7 @@ def _serves(group: ProcessGroup) -> bool:
     return any(one.listens for one in group.processes)
 
 
-def _uses(evidence: Evidence, holder: ProcessHolder) -> bool:
+def is_used(evidence: Evidence, holder: ProcessHolder | SegmentHolder) -> bool:
     """Whether the reference is in use, or is none that a user could cut."""
     if holder.expr.endswith(REUSED):
         return False  # everybody's: its work tells, not its name
@@ -224,7 +224,7 @@ def _last_work(evidence: Evidence, group: ProcessGroup) -> int:
     return last
 
 
-def _long_ago(evidence: Evidence, t: int) -> bool:
+def is_long_ago(evidence: Evidence, t: int) -> bool:
     """Whether so many cells ran since that moment, or others for so long."""
     after = [run for run in evidence.liveness.runs if run.observed and run.started > t]
     if len(after) >= evidence.config.stale_cells:
@@ -232,7 +232,8 @@ def _long_ago(evidence: Evidence, t: int) -> bool:
     return bool(after) and (evidence.liveness.now - t) / 1e9 >= evidence.config.stale_seconds
 
 
-def _run_at(evidence: Evidence, t: int) -> CellRun | None:
+def run_at(evidence: Evidence, t: int) -> CellRun | None:
+    """Return the execution that ran at that moment, where it was seen."""
     for run in evidence.liveness.runs:
         if run.observed and run.started <= t and (run.ended is None or t <= run.ended):
             return run

@@ -28,6 +28,7 @@ from memprobe.detectors.reference_cycle import ReferenceCycle
 from memprobe.detectors.rerun_growth import RerunGrowth
 from memprobe.detectors.selection import chosen
 from memprobe.detectors.shadow_copies import ShadowCopies
+from memprobe.detectors.shared_memory_left import SharedMemoryLeft
 from memprobe.detectors.stale_variable import StaleVariable
 from memprobe.detectors.suspended_frame import SuspendedFrame
 from memprobe.detectors.traceback_retained import TracebackRetained
@@ -60,6 +61,7 @@ DETECTORS: tuple[Detector, ...] = (
     DriverJvmGrowth(),
     PythonWorkerGrowth(),
     ChildProcesses(),
+    SharedMemoryLeft(),
     NotebookTax(),
     LifetimeTax(),
 )

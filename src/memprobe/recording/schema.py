@@ -294,6 +294,32 @@ class ProcessHolder(Struct, kw_only=True):
     timeout: float | None = None  # seconds without work after which its processes end
 
 
+class SegmentHolder(Struct, kw_only=True):
+    """A reference that maps a segment of shared memory, or a text that is its name."""
+
+    expr: str
+    root: str
+    type: str
+    cell: int | None = None  # of Out[7]: 7
+    path: list[Step] = field(default_factory=list)  # from expr to the object
+    made: bool | None = None  # of a SharedMemory: it made the segment; False: it was attached
+
+
+class Segment(Struct, kw_only=True):
+    """A file in memory that the context made: a segment, or a file in /dev/shm."""
+
+    name: str
+    bytes: int | None = None  # in memory
+    linked: bool = False  # its name is there: it stays whoever lets go of it
+    registered: bool = False  # made or attached by Python's multiprocessing
+    mapped: bool = False  # by the target itself
+    open: bool = False
+    made: int | None = None  # on the clock of t
+    users: int | None = None  # other processes that map it
+    holders: list[SegmentHolder] = field(default_factory=list)
+    unnamed: bool = False  # something without a name uses it too
+
+
 class Snapshot(Struct, kw_only=True, tag_field="kind", tag="snapshot"):
     """What named holders keep alive at an instant, as tables, never as the raw graph."""
 
@@ -323,6 +349,7 @@ class Snapshot(Struct, kw_only=True, tag_field="kind", tag="snapshot"):
     number: int | None = None  # by which a probe that is still there knows it: for `release`
     processes: list[ChildProcess] | None = None  # None: nobody looked
     process_holders: list[ProcessHolder] = field(default_factory=list)
+    segments: list[Segment] | None = None  # None: nobody looked
     unmeasured: list[Unmeasured] = field(default_factory=list)
 
 

@@ -31,6 +31,7 @@ ROOTS = {
     "callback": "callback",
     "thread": "thread",
     "child-process": "child process",
+    "shared-memory": "shared memory",
     "spark-driver": "Spark driver",
     "spark-executor": "Spark executors",
     "interpreter": "interpreter",
