@@ -23,7 +23,7 @@ MOST = 500  # segments
 MOST_FILES = 4096
 MOST_MAPS = 32 << 20  # bytes of a list of maps
 MOST_READ = 64 << 20  # bytes of the tracker's memory
-OTHERS_NS = 100_000_000  # for looking at the maps of other processes
+OTHERS_NS = 1_000_000_000  # for looking at the maps of other processes
 SMALL = 1 << 20  # bytes; smaller ones are not looked at
 _PAGE = 4096
 _INTERNAL = ("/memfd:", "/SYSV")  # without a file system that is mounted
@@ -94,13 +94,16 @@ class Segments:
 def users(found: list[Segment]) -> dict[tuple[int, int], int | None]:
     """Return how many other processes map each segment; None where there was no time to look."""
     wanted = {one.identity: 0 for one in found}
+    marks = {f" {inode} ".encode() for _, inode in wanted}
     began, own = time.monotonic_ns(), os.getpid()
     for pid in spark_workers._pids() if wanted else ():
         if pid == own:
             continue
         if time.monotonic_ns() - began > OTHERS_NS:
             return dict.fromkeys(wanted)
-        text = spark_workers._read(f"/proc/{pid}/maps", 4 << 20) or b""
+        text = _whole(f"/proc/{pid}/maps", MOST_MAPS) or b""
+        if not any(mark in text for mark in marks):
+            continue
         for identity in {where for where, _, _ in _shared_lines(text)}:
             if identity in wanted:
                 wanted[identity] += 1
