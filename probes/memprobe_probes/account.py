@@ -12,6 +12,7 @@ import sys
 import time
 
 from . import account_words, limits
+from .account_context import Context
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Accountant:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
+        self.context = Context(pid)
         self._next = 0.0
         self._ask_malloc_again = 0
 
@@ -49,14 +51,21 @@ class Accountant:
         fields["took_ns"] = fields["pause_ns"] = time.monotonic_ns() - began
         return fields
 
-    def full(self, words: Sequence[int], walker: Any) -> dict[str, Any]:
-        """Return the fields of an account in buckets, from the walker's words."""
+    def full(
+        self, words: Sequence[int], walker: Any, reason: str, *, waiting: bool
+    ) -> dict[str, Any]:
+        """Return the fields of an account in buckets, from the walker's words.
+
+        ``waiting``: the program waits for it; then only what is quick is asked.
+        """
         balance = account_words.Balance(words)
         began = time.monotonic_ns()
         fields = self._allocators(walker)
+        rows, unmeasured = self.context.rows(reason, walker, waiting=waiting)
         fields["full"] = True
-        fields["processes"] = [balance.process(self.pid, ROLE)]
-        fields["unmeasured"] = balance.unmeasured()
+        fields["processes"] = [balance.process(self.pid, ROLE), *rows]
+        fields["neighbours"] = self.context.neighbours(rows)
+        fields["unmeasured"] = balance.unmeasured() + unmeasured
         fields["pause_ns"] = time.monotonic_ns() - began
         fields["took_ns"] = fields["pause_ns"] + balance.took_ns
         self._next = time.monotonic() + EVERY

@@ -18,6 +18,12 @@ ORDER = (
     buckets.ARROW_LIVE, buckets.ARROW_RETAINED, buckets.POLARS_LIVE, buckets.POLARS_RETAINED,
     buckets.TORCH, buckets.MALLOC_OTHER, buckets.MALLOC_RETAINED, buckets.NATIVE_OTHER,
     buckets.LIBRARIES, buckets.MAPPED_FILES, buckets.SHARED_MEMORY, buckets.THREAD_STACKS,
+    buckets.HEAP_USED, buckets.METASPACE, buckets.CODE_CACHE, buckets.GC_STRUCTURES,
+)  # fmt: skip
+# Counted in every process of Python, so that nothing of it is told as zero.
+_ALWAYS = (
+    buckets.PYTHON_OBJECTS, buckets.PYTHON_FREE, buckets.ARRAYS, buckets.MALLOC_OTHER,
+    buckets.MALLOC_RETAINED, buckets.LIBRARIES, buckets.UNKNOWN,
 )  # fmt: skip
 ARRAYS = ORDER.index(buckets.ARRAYS)
 OF_LIBRARY = {
@@ -68,7 +74,8 @@ class Balance:
         self.shortened = head["shortened"]  # parts that were left out
         self.by_page = head["how"] != _EVERY_PAGE
         amounts = words[len(_HEAD) :]
-        self.buckets = {name: size for name, size in zip(ORDER, amounts) if size}
+        told = zip(ORDER, amounts)
+        self.buckets = {name: size for name, size in told if size or name in _ALWAYS}
 
     def process(self, pid: int, role: str) -> dict[str, Any]:
         """Return the row of the process as an ``account`` record has it."""

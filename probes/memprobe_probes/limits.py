@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # cgroup v1 writes "unlimited" as the largest multiple of the page size below 2**63.
 _UNLIMITED = 1 << 60
+MOST_MEMBERS = 1000
 
 
 class _Bound:
@@ -60,6 +61,25 @@ def used(pid: int | None = None, root: str = "/") -> int | None:
     if bound.source == "rlimit":
         return _address_space(pid, root)
     return _group_used(bound)
+
+
+def members(pid: int | None = None, root: str = "/") -> list[int]:
+    """Return the pids of the cgroup whose limit holds for a process (None: this one).
+
+    Without such a cgroup everybody on the host shares the limit, and none is named.
+    """
+    bound = _lowest(pid, root)
+    if bound is None or not bound.folder:
+        return []
+    found = []
+    for folder, _, _ in os.walk(bound.folder):
+        for line in _lines(os.path.join(folder, "cgroup.procs")):
+            number = _number(line)
+            if number:
+                found.append(number)
+        if len(found) >= MOST_MEMBERS:
+            break
+    return found[:MOST_MEMBERS]
 
 
 def _lowest(pid: int | None, root: str) -> _Bound | None:

@@ -205,7 +205,9 @@ class Probe:
         """
         accountant, walker = self._accounting(), self._engines.walker
         if words is not None:
-            fields = accountant.full(words, walker)
+            # Only a notebook's probe has a thread of its own; at a script's end nobody waits.
+            waiting = self.shell is None and reason != "exit"
+            fields = accountant.full(words, walker, reason, waiting=waiting)
         else:
             why = self._engines.note or "the walker's account did not come to its end"
             fields = accountant.cheap(walker, why)
@@ -219,6 +221,10 @@ class Probe:
                 cell = self.hooks.last_cell if self.hooks else None
                 fields = accountant.cheap(self._engines.walker)
                 self.recorder.write("account", reason="interval", cell=cell, **fields)
+
+    def _write_of_spark(self, kind: str, **fields: Any) -> None:
+        self._accounting().context.note(kind, fields)
+        self.recorder.write(kind, **fields)
 
     def _accounting(self) -> Any:
         if self._accountant is None:
@@ -249,7 +255,7 @@ class Probe:
             from .spark import SparkReader
 
             self._spark = SparkReader(
-                self.recorder.write, self.governor.share,
+                self._write_of_spark, self.governor.share,
                 lambda: self.hooks.last_cell if self.hooks else None, self.shell,
             )  # fmt: skip
         return self._spark
@@ -335,6 +341,8 @@ class Probe:
         if self._spark is not None:
             self._spark.abandon()
         self._engines.close()
+        if self._accountant is not None:
+            self._accountant.context.close()
         self.closed = True
         self.recorder.close()
         self.counters.close()

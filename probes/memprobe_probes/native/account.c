@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { LONGEST = 4 }; /* seconds */
+enum { LONGEST = 2 /* seconds */, LOOKED_AT = 12 /* words of a piece of memory */ };
 
 static uint64_t now(void)
 {
@@ -27,7 +27,6 @@ int account_open(Account *account, pid_t pid, int smaps)
     account->arrow_live = UINT64_MAX;
     account->pages.file = -1;
     if (regions_open(&account->regions, smaps) == 0 && source_open(&account->source, pid) == 0 &&
-        pages_open(&account->pages, pid) == 0 &&
         classes_open(&account->classes, &account->source) == 0 &&
         table_open(&account->claims, sizeof(Claim), 1 << 16) == 0 &&
         table_open(&account->given, sizeof(Claim), 1024) == 0 &&
@@ -260,8 +259,29 @@ Class account_object(Account *account, const uint64_t *words, size_t count)
     return CLASS_NONE;
 }
 
+/* Whoever refers to it; else the Python object that begins in it; else whose data an adapter says
+   is in there. */
+uint64_t account_bucket(Account *account, uintptr_t data, uintptr_t end)
+{
+    uint64_t words[LOOKED_AT] = {0};
+    size_t count = (end - data) / 8;
+    const Claim *claim = account_claimed(account, data);
+    if (claim != NULL)
+        return claim->bucket;
+    count = count < LOOKED_AT ? count : LOOKED_AT;
+    for (size_t at = 0; at < count; at++)
+        if (!source_word(&account->source, data + at * 8, &words[at]))
+            count = at;
+    if (account_object(account, words, count) != CLASS_NONE)
+        return BUCKET_PYTHON;
+    claim = account_given_in(account, data, end);
+    return claim != NULL && claim->bucket < BUCKET_HEAP ? claim->bucket : BUCKET_MALLOC;
+}
+
 static void look_at_pages(Account *account)
 {
+    if (pages_open(&account->pages, account->source.pid))
+        account->shortened++;
     for (size_t at = 0; at < account->regions.rows.used; at++) {
         Region *row = regions_row(&account->regions, at);
         if (row->plain && row->rss)

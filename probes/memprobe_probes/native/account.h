@@ -65,6 +65,8 @@ void account_cover(Account *account, uintptr_t start, uintptr_t end);
 void account_sort_covered(Account *account);
 int account_in_time(Account *account);
 int account_in_arena(const Account *account, uintptr_t address);
+/* Returns the bucket of a piece of malloc's in use. */
+uint64_t account_bucket(Account *account, uintptr_t data, uintptr_t end);
 Class account_object(Account *account, const uint64_t *words, size_t count);
 
 void account_pools(Account *account);

@@ -7,25 +7,8 @@
 
 enum {
     STEP = 16, THREAD_HEAP = 64 << 20, TOP_IN_ARENA = 96, ARENA_SIZE = 2200, BINNED = 48,
-    LOOKED_AT = 12, /* words of a chunk */
     EVERY = 1 << 16 /* chunks between two looks at the clock */
 };
-
-static uint64_t bucket_of(Account *account, uintptr_t data, uintptr_t end)
-{
-    uint64_t words[LOOKED_AT] = {0};
-    size_t count = (end - data) / 8;
-    const Claim *claim = account_claimed(account, data);
-    if (claim == NULL)
-        claim = account_given_in(account, data, end);
-    if (claim != NULL)
-        return claim->bucket;
-    count = count < LOOKED_AT ? count : LOOKED_AT;
-    for (size_t at = 0; at < count; at++)
-        if (!source_word(&account->source, data + at * 8, &words[at]))
-            count = at;
-    return account_object(account, words, count) == CLASS_NONE ? BUCKET_MALLOC : BUCKET_PYTHON;
-}
 
 /* Whole pages inside of a free chunk: what a trim gives back. */
 static void add_trimmable(Account *account, uintptr_t start, uintptr_t end)
@@ -46,12 +29,12 @@ static void take_free(Account *account, uintptr_t start, uintptr_t end)
 /* Objects in malloc may own other pieces of it: they are all looked at before anything is told. */
 static void meet(Account *account, uintptr_t start, uintptr_t end)
 {
-    bucket_of(account, start + CHUNK_HEADER, end);
+    account_bucket(account, start + CHUNK_HEADER, end);
 }
 
 static void tell(Account *account, uintptr_t start, uintptr_t end)
 {
-    account_add(account, bucket_of(account, start + CHUNK_HEADER, end), start, end);
+    account_add(account, account_bucket(account, start + CHUNK_HEADER, end), start, end);
 }
 
 typedef void Used(Account *account, uintptr_t start, uintptr_t end);

@@ -80,19 +80,7 @@ static uintptr_t aligned_chunk(Account *account, uintptr_t page, uintptr_t end)
 
 static void take_chunk(Account *account, uintptr_t start, uintptr_t end)
 {
-    const Claim *claim = account_claimed(account, start + CHUNK_HEADER);
-    uint64_t words[12];
-    uint64_t bucket = BUCKET_MALLOC;
-    size_t count = 0;
-    if (claim == NULL)
-        claim = account_given_in(account, start, end);
-    while (count < 12 && source_word(&account->source, start + CHUNK_HEADER + count * 8, &words[count]))
-        count++;
-    if (claim != NULL)
-        bucket = claim->bucket;
-    else if (account_object(account, words, count) != CLASS_NONE)
-        bucket = BUCKET_PYTHON;
-    account_add(account, bucket, start, end);
+    account_add(account, account_bucket(account, start + CHUNK_HEADER, end), start, end);
 }
 
 /* Looks through a piece of memory page by page for what malloc mapped; the rest is put aside. */
@@ -156,6 +144,29 @@ static void cover_variables(Account *account)
             continue;
         row->library = before->library;
         row->rest = BUCKET_LIBRARIES;
+    }
+}
+
+/* What a JVM told of itself: its parts are looked at as a whole. */
+static void cover_parts(Account *account)
+{
+    const Claim *given = account->given.rows;
+    for (size_t at = 0; at < account->given.used; at++) {
+        if (given[at].bucket < BUCKET_HEAP)
+            continue;
+        uintptr_t end = given[at].address + given[at].bytes;
+        for (size_t row = regions_after(&account->regions, given[at].address);
+             row < account->regions.rows.used; row++) {
+            const Region *region = regions_row(&account->regions, row);
+            if (region->start >= end)
+                break;
+            if (!region->plain || !region->rss)
+                continue;
+            uintptr_t from = region->start > given[at].address ? region->start : given[at].address;
+            uintptr_t to = region->end < end ? region->end : end;
+            account_add(account, given[at].bucket, from, to);
+            account_cover(account, from, to);
+        }
     }
 }
 
@@ -323,6 +334,7 @@ void account_maps(Account *account)
         return;
     cover_stacks(account);
     cover_variables(account);
+    cover_parts(account);
     account_sort_covered(account);
     find_gaps(account, &gaps);
     if (gaps.used)

@@ -98,6 +98,14 @@ static uintptr_t found_in(Account *account, uintptr_t start, uintptr_t end)
 }
 
 /* Looks through the variables of Python: its writable pages, and the anonymous ones behind them. */
+static int is_python(const Account *account)
+{
+    for (size_t at = 0; at < account->regions.rows.used; at++)
+        if (regions_row(&account->regions, at)->library == LIBRARY_PYTHON)
+            return 1;
+    return 0;
+}
+
 static uintptr_t look_for_place(Account *account)
 {
     const Regions *regions = &account->regions;
@@ -220,15 +228,16 @@ static void take_arena(Account *account, uintptr_t start, char *room)
     account_cover(account, start, end);
 }
 
+/* Where Python takes all its memory from malloc there are no arenas, and nothing is amiss. */
 void account_pools(Account *account)
 {
     uint64_t table = 0;
     char *room = memory_map(POOL);
-    if (!account->arenas_place && account->source.pid)
-        account->arenas_place = look_for_place(account);
-    if (room == NULL || !account->arenas_place ||
-        !source_word(&account->source, account->arenas_place, &table) ||
-        list_arenas(account, table, rows_of(account, table)))
+    if (account->source.pid && is_python(account))
+        account->shortened += (account->arenas_place = look_for_place(account)) == 0;
+    if (room != NULL && account->arenas_place &&
+        (!source_word(&account->source, account->arenas_place, &table) ||
+         list_arenas(account, table, rows_of(account, table))))
         account->shortened++;
     for (size_t at = 0; room && at < account->arenas.used && account_in_time(account); at++)
         take_arena(account, ((uintptr_t *)account->arenas.rows)[at], room);

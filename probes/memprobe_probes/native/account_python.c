@@ -58,7 +58,10 @@ static int give(Accounting *accounting)
 /* Reads what the process has now: what comes later of the copy's own tables is not in it. */
 void accounting_begin(Accounting *accounting)
 {
-    if (accounting->smaps < 0 || account_open(&accounting->account, 0, accounting->smaps))
+    int failed = accounting->smaps < 0 ||
+                 account_open(&accounting->account, 0, accounting->smaps);
+    accounting_close(accounting);
+    if (failed)
         return;
     accounting->account.arenas_place = pymalloc_place();
     accounting->opened = give(accounting) == 0;
