@@ -22,9 +22,10 @@ from memprobe_probes.jvm_attach import SECONDS, Jvm, Silent
 MIB = 2**20
 PAGE = Path(__file__).parents[2] / "docs" / "account.md"
 REGIONS = Path(__file__).parents[2] / "probes/memprobe_probes/native/regions.h"
-HEAP_INFO = """ garbage-first heap   total 153600K, used 44782K [0x00000000e0000000, 0x0000000100000000)
-  region size 1024K, 1 young (1024K), 0 survivors (0K)
-"""
+HEAP_INFO = (
+    " garbage-first heap   total 153600K, used 44782K [0x00000000e0000000, 0x0000000100000000)\n"
+    "  region size 1024K, 1 young (1024K), 0 survivors (0K)\n"
+)
 YOUNG = "[0x00000000e0000000, 0x00000000e0a90000, 0x00000000f0000000)"
 OLD = "[0x00000000f0000000, 0x00000000f1560000, 0x0000000100000000)"
 SERIAL = f""" def new generation   total 9792K, used 1024K {YOUNG}
