@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 # The browser is driven as the tests drive it.
-sys.path.insert(0, str(ROOT / "tests" / "integration"))
+sys.path.append(str(ROOT / "tests" / "integration"))
 import browser  # noqa: E402
 
 PICTURE = Path(__file__).with_name("page.png")
