@@ -138,6 +138,7 @@ benchmark-spark: $(READY_DEV) $(READY_WALKER)
 
 reclaim: $(READY_DEV) $(READY_WALKER)
 	$(BIN)/python benchmarks/reclaim.py
+
 benchmark-seed: $(READY_DEV) $(READY_WALKER)
 	$(BIN)/python benchmarks/seed.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SIZES),--sizes $(SIZES))
 

@@ -226,7 +226,7 @@ def test_what_cannot_be_contrasted_is_one_clear_error(
 
 
 @pytest.mark.parametrize("where", ["notebook", "script"])
-def test_ctrl_c_ends_kernel_and_script_and_leaves_nothing(tmp_path: Path, where: str) -> None:
+def test_ctrl_c_ends_kernel_and_script_and_keeps_whole_rounds(tmp_path: Path, where: str) -> None:
     told = tmp_path / "told"
     os.mkfifo(told)
     wait = (
@@ -250,4 +250,40 @@ def test_ctrl_c_ends_kernel_and_script_and_leaves_nothing(tmp_path: Path, where:
     assert (process.returncode, stdout) == (130, ""), stderr
     assert "Traceback" not in stderr
     assert not psutil.pid_exists(pid)
+    assert left_in(tmp_path) == []
+    kept = tmp_path / "etl-notebook.memprobe"
+    assert kept.exists() == (where == "script")  # then both rounds of the notebook were run
+    if kept.exists():
+        assert "interrupted at script: process 1 of 1; 2 rounds of the notebook are kept" in stderr
+        assert len([one for one in read(kept).markers if one.name == "round 2"]) == 2
+
+
+def test_ctrl_c_between_processes_reports_what_was_measured(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    os.mkfifo(told)
+    wait = (
+        "import os, sys, time\n"
+        "if 'ipykernel' not in sys.modules:\n"
+        "    if os.path.exists('first'):\n"
+        f"        open({str(told)!r}, 'w').close()\n"
+        "        time.sleep(600)\n"
+        "    open('first', 'w').close()"
+    )
+    notebook(tmp_path / "etl.ipynb", "x = 1", wait)
+    with subprocess.Popen(
+        line("etl.ipynb", "--rounds", "2", "--output-format", "json"), cwd=tmp_path,
+        env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        try:
+            told.read_text()  # waits until the second process is there
+            process.send_signal(signal.SIGINT)
+            stdout, stderr = process.communicate(timeout=180)
+        finally:
+            process.kill()
+    assert process.returncode == 0, stderr
+    assert "interrupted at script: process 2 of 2" in stderr
+    report = json.loads(stdout)
+    assert report["contrast"]["script"]["processes"] == 1
+    missing = {"what": "1 process of the script", "why": "interrupted at script: process 2 of 2"}
+    assert missing in report["not_measured"]
     assert left_in(tmp_path) == []

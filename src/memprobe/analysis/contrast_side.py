@@ -158,7 +158,8 @@ def _rounds(markers: list[Marker], notebook: bool) -> Iterator[Round]:
             position = len(current.steps) + 1
             current.steps.append(_step(marker, started, position if marked else None))
             started = None
-    if current.steps:  # no rounds were marked, or the last one was cut off
+    # No rounds were marked, or the first one was cut off; a later one that was is no round.
+    if current.steps and (not marked or current.number == 1):
         yield current
 
 

@@ -7,12 +7,13 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from memprobe.cli import contrast_edits
+from memprobe.cli import contrast_edits, contrast_interrupted
 from memprobe.cli.html import html_option, refuse_beside, write_page
 from memprobe.errors import TargetError, UsageError
 from memprobe.reporters import FORMATS
@@ -126,7 +127,16 @@ def _of_runs(
     notebook, script = _checked(targets)
     options = {"interval": settings.interval, "cap": settings.cap}
     with _line_cleared(), _folder(keep) as folder:
-        runs = contrast_run.run(notebook, script, rounds, folder, options, _tell)
+        try:
+            runs = contrast_run.run(notebook, script, rounds, folder, options, _tell)
+        except contrast_run.Interrupted as interrupted:
+            runs = interrupted.runs
+            _tell("")
+            if not runs.scripts:
+                contrast_interrupted.keep(interrupted, folder if keep is not None else None)
+                raise
+            asked = replace(asked, verify=False)  # who stops it does not want more of it run
+            runs.notes.append(contrast_interrupted.note(interrupted, rounds))
         known = Circumstances(
             derived=runs.derived, notes=tuple(dict.fromkeys(runs.notes)), left=tuple(runs.left)
         )

@@ -33,6 +33,15 @@ WARM_UP = 1  # rounds before those that growth is read from
 Told = Callable[[str], None]
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, after something was measured: at least one round of the notebook to its end."""
+
+    def __init__(self, runs: Runs, at: str) -> None:
+        super().__init__(at)
+        self.runs = runs
+        self.at = at  # what was running
+
+
 @dataclass
 class Runs:
     """What was run: the recordings, and what a reader has to know beside them."""
@@ -45,6 +54,7 @@ class Runs:
     failure: Failure | None = None  # the cell that failed, in both contexts
     left: list[str] = field(default_factory=list)  # what outlives the script's processes
     shown: list[list[str]] = field(default_factory=list)  # per round, a digest of each cell's
+    completed: int = 0  # rounds of the notebook that were run to their end
 
 
 def run(
@@ -55,7 +65,7 @@ def run(
 
     The recordings, and a derived script, are written into ``folder``. Raises TargetError for what
     cannot be run, and where only one of the two contexts fails; KeyboardInterrupt after
-    everything was taken down.
+    everything was taken down: Interrupted where what was measured until then is of use.
     """
     check_readable(str(notebook))
     cells, left_out = notebook_cells(notebook)
@@ -63,10 +73,21 @@ def run(
         raise _refused(notebook, "it has no code cell with anything in it", "name another one")
     plan, path = _script(notebook, script, cells, folder)
     runs = Runs(Path(), script=path, derived=script is None, notes=[*left_out, *plan.notes])
-    _run_rounds(runs, notebook, rounds, folder, options, told)
-    for number in range(1, rounds + 1):
-        told(f"script: process {number} of {rounds}")
-        _run_script(runs, notebook, plan, number, folder, options)
+    at = [""]
+
+    def tell(text: str) -> None:
+        at[0] = text
+        told(text)
+
+    try:
+        _run_rounds(runs, notebook, rounds, folder, options, tell)
+        for number in range(1, rounds + 1):
+            tell(f"script: process {number} of {rounds}")
+            _run_script(runs, notebook, plan, number, folder, options)
+    except KeyboardInterrupt:
+        if runs.completed:
+            raise Interrupted(runs, at[0]) from None
+        raise
     return runs
 
 
@@ -104,6 +125,7 @@ def _run_rounds(
     except MemprobeError:
         writer.discard()
         raise
+    runs.notebook, runs.completed = outcome.path, running.completed
     if outcome.status == INTERRUPTED:
         raise KeyboardInterrupt
     if outcome.status > 128:
@@ -137,6 +159,7 @@ def _run_script(
             writer.discard()
             raise
         if outcome.status == INTERRUPTED:
+            outcome.path.unlink(missing_ok=True)  # a process that was cut off is no run
             raise KeyboardInterrupt
         _compare_failures(runs, notebook, outcome.status, errors)
     if outcome.trouble:

@@ -52,6 +52,7 @@ class RoundsRun(NotebookRun):
         self._error = ""
         self.failure: Failure | None = None
         self.shown: list[list[str]] = []
+        self.completed = 0  # rounds that were run to their end
         self._shown = Shown()
 
     @property
@@ -84,6 +85,7 @@ class RoundsRun(NotebookRun):
             self._mark(f"round {number}", "start")
             status = self._run_round(number)
             self._mark(f"round {number}", "end")
+            self.completed = number
             if not self._manager.is_alive():
                 break
         return status
