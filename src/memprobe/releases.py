@@ -50,6 +50,17 @@ class Measured(Struct, kw_only=True):
         return self.before - self.after
 
 
+class Bucket(Struct, kw_only=True):
+    """A bucket of the process's memory account at the look before the cuts, and after them.
+
+    The look before comes before the collection and the trim: what those freed is in it as well.
+    """
+
+    name: str
+    before: int
+    after: int
+
+
 class ReleaseReport(Struct, kw_only=True):
     """One call of ``memprobe release``."""
 
@@ -59,6 +70,7 @@ class ReleaseReport(Struct, kw_only=True):
     dry_run: bool = False
     findings: list[Released] = field(default_factory=list)
     measured: list[Measured] = field(default_factory=list)
+    buckets: list[Bucket] = field(default_factory=list)  # of this process; []: not told apart
     thread: Literal["main", "cell", "probe"] | None = None  # on which the cuts were made
     seconds: float | None = None
 

@@ -127,7 +127,9 @@ class _Job:
                 shown = findings
                 answer = release.release(found, findings)
                 if answer["state"] == "done":
-                    return self._report(findings, dry_run=False), answer
+                    report = self._report(findings, dry_run=False)
+                    report.buckets = release.buckets(found)
+                    return report, answer
                 self._say(f"waiting: {answer['why']}" if self.wait else "")
                 if not release.wait_for_cell(found, until, self.interrupts.check):
                     raise _busy(answer["why"], self.wait)

@@ -9,7 +9,8 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from memprobe.releases import Measured, Released, ReleaseReport
+from memprobe.releases import Bucket, Measured, Released, ReleaseReport
+from memprobe.reporters import account
 from memprobe.reporters.amounts import percent, size, size_range
 from memprobe.reporters.printable import printable
 from memprobe.reporters.text import printed
@@ -24,7 +25,7 @@ THREADS = {
     "cell": "in this cell",
     "probe": "beside the cell that runs, on memprobe's own thread",
 }
-SIGNS = {"planned": " ", "done": "✓", "changed": "✗", "refused": "✗", "failed": "✗"}
+LEAST_MOVE = 1 << 20  # bytes: a smaller change of a bucket is not told in the text
 
 
 def render_json(report: ReleaseReport) -> str:
@@ -55,6 +56,7 @@ def _parts(report: ReleaseReport) -> Iterator[RenderableType]:
         return
     for told in report.measured:
         yield _measured(told)
+    yield from _buckets(report.buckets)
     if report.thread is not None:
         yield Text(f"done {THREADS[report.thread]}", "dim")
 
@@ -97,6 +99,14 @@ def _measured(told: Measured) -> Text:
             line.append(f" ({_signed(back / told.predicted - 1)})")
     line.append(f": {size(told.before)} → {size(told.after)}", "dim")
     return line
+
+
+def _buckets(buckets: list[Bucket]) -> Iterator[Text]:
+    """Yield the buckets that moved, the largest change first."""
+    moved = [one for one in buckets if abs(one.before - one.after) >= LEAST_MOVE]
+    for one in sorted(moved, key=lambda one: -abs(one.before - one.after)):
+        name = account.NAMES.get(one.name, one.name)
+        yield Text(f"  {name}: {size(one.before)} → {size(one.after)}", "dim")
 
 
 def _signed(share: float) -> str:

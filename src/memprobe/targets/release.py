@@ -16,6 +16,7 @@ from memprobe.config import Config
 from memprobe.errors import NothingMeasured, TargetError
 from memprobe.findings import Finding, Report
 from memprobe.recording.reader import read
+from memprobe.releases import Bucket
 from memprobe.targets import snapshot
 from memprobe.targets.interrupts import Interrupts
 from memprobe.targets.kernel import Attachment, AttachOptions, attach
@@ -33,6 +34,7 @@ class Look:
     attachment: Attachment
     report: Report
     number: int  # by which the probe knows the snapshot
+    again: Callable[[], Report]  # takes one more, for what is there afterwards
 
 
 @contextmanager
@@ -47,6 +49,11 @@ def look(
     attachment = snapshot.enter_and_look(
         lambda asked: attach(file, pid, asked, interrupts), options, interrupts
     )
+
+    def again() -> Report:
+        snapshot.look_again(attachment, options, interrupts)
+        return build.report(read(options.output), config)
+
     try:
         recording = read(options.output)
         asked = [one for one in recording.snapshots if one.reason == snapshot.REASON]
@@ -57,7 +64,7 @@ def look(
                 cause="it is that of an older memprobe",
                 remedy=f"memprobe detach {pid}, then try again", docs=DOCS,
             )  # fmt: skip
-        yield Look(attachment, build.report(recording, config), number)
+        yield Look(attachment, build.report(recording, config), number, again)
     finally:
         attachment.detach()
 
@@ -91,6 +98,16 @@ def release(found: Look, findings: Sequence[Finding]) -> dict[str, Any]:
         else "the release did not come to its end",
         cause=str(answer.get("why")), remedy="try again", docs=DOCS,
     )  # fmt: skip
+
+
+def buckets(found: Look) -> list[Bucket]:
+    """Return where the process's memory lies now and lay before; empty where nobody can tell."""
+    try:
+        after = found.again()
+    except NothingMeasured:
+        return []
+    was, now = (dict(one.account.processes[0].buckets) for one in (found.report, after))
+    return [Bucket(name=name, before=was[name], after=now[name]) for name in was if name in now]
 
 
 def wait_for_cell(found: Look, until: float, check: Callable[[], None]) -> bool:

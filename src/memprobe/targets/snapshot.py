@@ -76,23 +76,35 @@ def enter_and_look(
     """
     options = replace(options, first_snapshot=REASON, last_snapshot=False, peak_reset=False)
     attachment = come_in(options)
-    wait = Wait(
-        poll=attachment.poll, ended=lambda: attachment.ended is not None,
-        asked=time.monotonic_ns() if attachment.joined else 0,
-        deadline=time.monotonic() + options.timeout, timeout=options.timeout,
-        interrupts=interrupts, silence=GIL,
-    )  # fmt: skip
     try:
-        if attachment.joined:
-            with attachment.folder.request("snapshot", **_asked(options)):
-                _await_record(wait)
-        else:
-            _await_record(wait)
+        _look(attachment, options, interrupts, asks=attachment.joined)
     except BaseException:
         attachment.detach()
         attachment.writer.discard()
         raise
     return attachment
+
+
+def look_again(attachment: Attachment, options: AttachOptions, interrupts: Interrupts) -> None:
+    """Record one more snapshot of a context that we are in. Raises NothingMeasured."""
+    _look(attachment, options, interrupts, asks=True)
+
+
+def _look(
+    attachment: Attachment, options: AttachOptions, interrupts: Interrupts, *, asks: bool
+) -> None:
+    """Wait for a snapshot: for one that is asked for, or that a new probe begins with."""
+    wait = Wait(
+        poll=attachment.poll, ended=lambda: attachment.ended is not None,
+        asked=time.monotonic_ns() if asks else 0,
+        deadline=time.monotonic() + options.timeout, timeout=options.timeout,
+        interrupts=interrupts, silence=GIL,
+    )  # fmt: skip
+    if not asks:
+        _await_record(wait)
+        return
+    with attachment.folder.request("snapshot", **_asked(options)):
+        _await_record(wait)
 
 
 def of_script(pid: int, options: AttachOptions, interrupts: Interrupts) -> None:
