@@ -38,7 +38,8 @@ def runtime(folder: Path) -> Runtime:
         jars = _jars(python, folder)
         settings = {**etl.DELTA, "spark.jars": ",".join(jars)}
         program = etl.session(settings) + "\n" + TRY.format(folder=folder)
-        _run(python, program)
+        if not (folder / "tried" / "_delta_log").exists():  # it was seen to work before
+            _run(python, program)
     except (environments.Unavailable, RuntimeError) as reason:
         why = str(reason).splitlines()[-1][:200]
         return Runtime(Path(sys.executable), "parquet", f"Parquet tables; no Delta runtime: {why}")

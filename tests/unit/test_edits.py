@@ -158,6 +158,10 @@ def test_what_was_seen_to_use_it_counts_though_its_text_does_not_tell() -> None:
     assert found == {3: "b = module.run()\ndel x"}
 
 
+def test_a_cell_of_comments_alone_uses_nothing() -> None:
+    assert edited(finding("x", fix="del x"), "x = 1", "# x is done") == {1: "x = 1\ndel x"}
+
+
 def test_a_cell_that_displayed_nothing_needs_no_display() -> None:
     found = edited(finding("x", fix="del x"), "x = 1", "print(x)", shows=[False, False])
     assert found == {2: "print(x)\ndel x"}

@@ -95,7 +95,7 @@ def run_and_compare(
     scripts: list[Recording], settings: Config, known: Circumstances,
     told: Callable[[str], None],
 ) -> Verified:  # fmt: skip
-    """Run the edited copy in as many rounds, and compare. Raises TargetError, KeyboardInterrupt."""
+    """Run the edited copy in as many rounds, and compare. Raises TargetError."""
     from memprobe.analysis.contrast import contrast
     from memprobe.edits.verified import verified
     from memprobe.recording.reader import read
@@ -107,7 +107,10 @@ def run_and_compare(
     def tell(number: int, cell: int) -> None:
         told(f"edited copy: round {number} of {rounds}, cell {cell}")
 
-    edited = run_edited(notebook, sources, rounds, runs.notebook.parent, options, tell)
+    try:
+        edited = run_edited(notebook, sources, rounds, runs.notebook.parent, options, tell)
+    except KeyboardInterrupt:  # the contrast itself was measured: it is still told
+        return verified(report, None, runs.shown, [], "interrupted")
     expected = runs.failure is not None and edited.failure is not None
     after = None
     if edited.failure is None or expected:

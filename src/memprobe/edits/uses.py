@@ -55,7 +55,7 @@ class Uses:
                 return Place(cell, found[-1])
             if cell < len(self._seen) and self._seen[cell] & wanted:
                 return Place(cell, len(groups) - 1)
-            if not groups and self._in_text(cell, wanted):
+            if self.cells[cell].groups is None and self._in_text(cell, wanted):
                 return Place(cell, -1)
         return None
 

@@ -54,7 +54,7 @@ def _compare(
     found: Verified, before: Sequence[Sequence[str]], after: Sequence[Sequence[str]]
 ) -> None:
     if not before or not after:
-        return
+        return  # it was interrupted, or nothing was collected
     for cell, (ours, theirs) in enumerate(zip(before[0], after[0]), start=1):
         if any(len(one) >= cell and one[cell - 1] != ours for one in before[1:]):
             found.varying.append(cell)

@@ -85,7 +85,9 @@ def _verified(found: Verified) -> Iterator[RenderableType]:
 
 
 def _outputs(found: Verified) -> Iterator[Text]:
-    if not found.changed:
+    if not found.cells_compared and not found.changed:
+        yield Text("  outputs were not compared", "dim")
+    elif not found.changed:
         yield Text(f"  the same outputs, of {counted(found.cells_compared, 'cell')}")
     for change in found.changed:
         yield Text(f"  cell {change.cell} {change.what}", "bold yellow")
