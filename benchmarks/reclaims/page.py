@@ -77,20 +77,20 @@ def _verdict(runs: Runs) -> Iterator[str]:
 
 
 def _table(runs: Runs) -> Iterator[str]:
-    yield "| case | basis | in | cuts | predicted MB | came back MB | error: median | worst |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield "| case | basis | in | cuts | runs | predicted MB | came back MB | median error | worst |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for name, each in runs.items():
         done = [run for run in each if "back" in run]
         if not done:
             continue
         errors = [error(run) for run in done]
         worst = max(errors, key=abs)
+        promised, back = (median(run[one] for run in done) / 1e6 for one in ("predicted", "back"))
         yield (
             f"| {name} | {', '.join(done[-1]['basis'])} | {PLACES[done[-1]['where']]} "
-            f"| {done[-1]['cuts']} | {median(run['predicted'] for run in done) / 1e6:.1f} "
-            f"| {median(run['back'] for run in done) / 1e6:.1f} | {median(errors):+.2%} "
-            f"| {worst:+.2%} |"
-        )  # fmt: skip
+            f"| {done[-1]['cuts']} | {len(done)} | {promised:.1f} | {back:.1f} "
+            f"| {median(errors):+.2%} | {worst:+.2%} |"
+        )
 
 
 def _absent(runs: Runs, absent: dict[str, str]) -> Iterator[str]:
