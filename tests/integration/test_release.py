@@ -139,14 +139,22 @@ def test_a_dry_run_shows_the_cuts_and_touches_nothing(work: Kernel) -> None:
     assert work.value("int(left.sum())") == 2_500_000
 
 
-def test_a_person_is_asked_and_a_no_leaves_everything(work: Kernel) -> None:
+def test_a_person_is_asked_and_only_a_yes_touches_anything(work: Kernel) -> None:
     cells(work, "left = numpy.ones(2_500_000)")
     report = json.loads(verb(work, "snapshot", "--output-format", "json", "-q").stdout)
     wanted = next(one["fingerprint"] for one in report["findings"] if one["code"] == "MP202")
+    assert b"del left" in _asked(work, wanted, b"n\n")
+    assert work.value("int(left.sum())") == 2_500_000
+    _asked(work, wanted, b"y\n")
+    assert work.value("'left' in globals()") is False
+
+
+def _asked(kernel: Kernel, wanted: str, answer: bytes) -> bytes:
+    """Release at a terminal, type ``answer``, and return what was shown before the question."""
     parent, child = pty.openpty()
     with os.fdopen(parent, "r+b", buffering=0) as terminal:
         asked = subprocess.Popen(
-            [sys.executable, "-m", "memprobe", "release", str(work.pid), wanted],
+            [sys.executable, "-m", "memprobe", "release", str(kernel.pid), wanted],
             stdin=child, stdout=child, stderr=child,
         )  # fmt: skip
         os.close(child)
@@ -154,10 +162,9 @@ def test_a_person_is_asked_and_a_no_leaves_everything(work: Kernel) -> None:
         while b"Let go of this?" not in shown:
             assert select.select([terminal], [], [], PATIENCE)[0], shown
             shown += terminal.read(4096)
-        terminal.write(b"n\n")
+        terminal.write(answer)
         assert asked.wait(PATIENCE) == 0
-    assert b"del left" in shown
-    assert work.value("int(left.sum())") == 2_500_000
+    return shown
 
 
 def test_without_a_terminal_and_without_yes_it_is_an_error(work: Kernel) -> None:
