@@ -220,6 +220,30 @@ def test_a_click_on_a_tile_shows_its_holder(page) -> None:
     assert len(page.find_elements(By.CSS_SELECTOR, ".holder-detail:not([hidden])")) == 1
 
 
+GROUP_CLICKED = """
+const all = [...document.querySelectorAll(".treemap g.slice")];
+const group = all.find((one) => one.textContent.startsWith("notebook namespace"));
+const path = group.querySelector("path"), box = path.getBoundingClientRect();
+const there = { bubbles: true, clientX: box.x + 9, clientY: box.y + 9 };
+path.dispatchEvent(new MouseEvent("click", there));
+let frames = 0;
+const wait = () => {
+  frames += 1;
+  if (frames < 20) requestAnimationFrame(wait); else window.waited = true;
+};
+wait();
+"""
+
+
+def test_a_click_on_a_group_of_tiles_neither_zooms_nor_chooses(page) -> None:
+    page.execute_script(GROUP_CLICKED)
+    until(page, "return window.waited")
+
+    level = "return document.querySelector('.treemap')._fullData[0].level || 'all'"
+    assert page.execute_script(level) == "all"
+    assert find(page, ".holder-detail:not([hidden]) h3").text == "df"
+
+
 def test_every_holder_can_be_chosen_with_the_keyboard_alone(page) -> None:
     page.execute_script("document.querySelector('.pick[data-row=\"2\"]').focus()")
     page.switch_to.active_element.send_keys(Keys.ENTER)
@@ -257,8 +281,12 @@ def test_zooming_needs_no_mouse(page) -> None:
     find(page, "[data-zoom=later]").send_keys(Keys.ENTER)
     until(page, f"{shown}[1] === 60")
     assert page.execute_script(shown) == [30, 60]
-    find(page, "[data-zoom=all]").send_keys(Keys.ENTER)
+    for _ in range(4):  # no further than to the beginning
+        find(page, "[data-zoom=earlier]").send_keys(Keys.ENTER)
     until(page, f"{shown}[0] === 0")
+    assert page.execute_script(shown) == [0, 30]
+    find(page, "[data-zoom=all]").send_keys(Keys.ENTER)
+    until(page, f"{shown}[1] === 60")
     assert page.execute_script(shown) == [0, 60]
 
 
