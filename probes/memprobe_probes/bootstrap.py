@@ -46,9 +46,7 @@ def start(config: dict[str, Any]) -> dict[str, Any]:
     """
     global _probe, _watcher
     settings = {**_DEFAULTS, **config}
-    own = _own_modules()
-    wait_for_departure()
-    sys.modules.update(own)  # an injected package takes itself out when it leaves
+    outlive_departure()
     present = active()
     if present is not None:
         return _join(present, settings)
@@ -63,7 +61,7 @@ def start(config: dict[str, Any]) -> dict[str, Any]:
         from .watcher import Watcher
 
         try:
-            _watcher = Watcher(probe, command, leave_nothing)
+            _watcher = Watcher(probe, command, _gone)
         except BaseException:
             probe.abandon()
             _probe = None
@@ -101,9 +99,15 @@ def command(message: dict[str, Any]) -> dict[str, Any]:
         return {**answer, "ok": False, "error": type(error).__name__}
 
 
+def post(line: bytes) -> bool:
+    """Hand a control message (one line of JSON) to the probe's own thread; whether it has one."""
+    return _watcher is not None and active() is not None and _watcher.post(line)
+
+
 def forked_child() -> None:
     """Disarm the probe in a forked child: close its files, write nothing."""
     global _probe, _watcher
+    _with_courier("abandon", remove=False)
     if _probe is not None:
         _probe.abandon()
     if _watcher is not None:
@@ -230,6 +234,23 @@ def _at_exit() -> None:
         probe.close("exit", final_snapshot="exit")
     except BaseException:
         probe.abandon()
+    _with_courier("abandon", remove=True)
+
+
+def _gone() -> None:
+    """The last act of the probe's thread: whoever follows from afar gets the last records first."""
+    _with_courier("see_off", wait=_watcher is not None and _watcher.stop_reason != "lease-expired")
+    leave_nothing()
+
+
+def _with_courier(act: str, **options: Any) -> None:
+    """Let the courier act if there is one. It came with us or not at all."""
+    courier = sys.modules.get(f"{__package__}.courier")
+    try:
+        if courier is not None:
+            getattr(courier, act)(**options)
+    except Exception:
+        pass
 
 
 def leave_nothing() -> None:
@@ -256,6 +277,13 @@ def wait_for_departure() -> None:
     deadline = time.monotonic() + _DEPARTURE
     while leaving() and time.monotonic() < deadline:
         time.sleep(0.005)
+
+
+def outlive_departure() -> None:
+    """Wait as ``wait_for_departure`` does; an injected package, which goes with it, stays."""
+    own = _own_modules()
+    wait_for_departure()
+    sys.modules.update(own)
 
 
 def _own_modules() -> dict[str, Any]:

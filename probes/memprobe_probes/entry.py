@@ -23,6 +23,7 @@ import gc
 import getpass
 import json
 import linecache
+import os
 import sys
 import time
 import types
@@ -52,12 +53,25 @@ def enter(config: dict[str, Any], expires: float) -> None:
     visit.traces = Traces(shell)
     if time.time() < expires:
         try:
-            visit.answer = bootstrap.start(config)
+            visit.answer = _begun(config, shell)
         except Exception as error:
             answer = {"ok": False, "error": f"{type(error).__name__}: {error}"}
             visit.answer = answer
     # Last, so that a cell that ends meanwhile has the shortest time to be overlooked.
     visit.traces.remember_result()
+
+
+def _begun(config: dict[str, Any], shell: Any) -> dict[str, Any]:
+    """Start or join the probe; or do the one thing that was asked, to whatever probe is there."""
+    if "only" in config:
+        bootstrap.outlive_departure()
+        told = bootstrap.command(config["only"])
+        return {"ok": True, "told": told, "pid": os.getpid()}
+    if config.get("courier"):
+        from . import courier
+
+        return courier.enter(config, shell.kernel)
+    return bootstrap.start(config)
 
 
 def settle() -> str:
@@ -66,7 +80,7 @@ def settle() -> str:
     traces = getattr(visit, "traces", None)
     if traces is not None:
         traces.remove()
-    if bootstrap.active() is None:
+    if bootstrap.active() is None and not bootstrap.leaving():
         bootstrap.leave_nothing()
     return json.dumps(visit.answer)
 

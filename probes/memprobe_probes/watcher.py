@@ -88,10 +88,14 @@ class Watcher:
 
     def wake(self) -> None:
         """Make the thread look at once; callable from any thread."""
+        self.post(b"")
+
+    def post(self, line: bytes) -> bool:
+        """Give the thread a message to obey, as the host does; whether there was room for it."""
         try:
-            os.write(self._control, _WAKE)
+            return os.write(self._control, line + _WAKE) == len(line) + 1
         except OSError:
-            pass
+            return False
 
     def _run(self) -> None:
         try:

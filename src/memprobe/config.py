@@ -13,7 +13,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,8 @@ class Config:
     min_bytes: int = 10_000_000  # a holder matters from this many exclusive bytes
     stale_cells: int = 5  # stale: unused for this many executed cells …
     stale_seconds: float = 600.0  # … or for this long
+    idle_seconds: float = 1800.0  # a notebook is idle from so long without a request on …
+    idle_bytes: int = 100_000_000  # … and matters from this many bytes that would come back
     growth_rounds: int = 3  # growth: every one of at least so many equal rounds
     interval: float = 1.0  # between two samples
     max_pause: float = 0.25  # longest pause a snapshot may cost the target
@@ -58,6 +60,8 @@ class Config:
     pytest_retained: int = 10_000_000  # what a test with a bare memprobe marker may leave behind
     pytest_growth: int | None = None  # … and add in each repeated round; None: not repeated
     pytest_rounds: int = 3  # rounds behind growth, after one that warms up
+    # What a Jupyter Server is asked with where neither its address nor JUPYTER_TOKEN says.
+    jupyter_token: str = field(default="", repr=False)
     pytest_unmeasured: str = "fail"  # a marked test that cannot be measured: fail or pass
 
 
@@ -126,10 +130,20 @@ def fail_or_pass(value: Any) -> str:
     return str(value)
 
 
+def secret(value: Any) -> str:
+    """Return a text as it is; ValueError for anything else. It is never shown."""
+    if not isinstance(value, str):
+        raise ValueError("a text in quotes")
+    return value
+
+
+SECRETS = ("jupyter_token",)
 PARSERS: dict[str, Callable[[Any], Any]] = {
     "min_bytes": size,
     "stale_cells": count,
     "stale_seconds": seconds,
+    "idle_seconds": seconds,
+    "idle_bytes": size,
     "growth_rounds": count,
     "interval": seconds,
     "max_pause": seconds,
@@ -138,6 +152,7 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "lease": seconds,
     "select": names,
     "ignore": names,
+    "jupyter_token": secret,
     "pytest_retained": size_or_zero,
     "pytest_growth": size_or_zero,
     "pytest_rounds": count,
@@ -176,7 +191,7 @@ def _with(
             changes[name] = PARSERS[name](value)
         except ValueError as expected:
             raise UsageError(
-                f"{shown(name)} has a wrong value: {value!r}",
+                f"{shown(name)} has a wrong value" + ("" if name in SECRETS else f": {value!r}"),
                 cause=f"set {place}",
                 remedy=f"give {expected}",
                 docs=DOCS_PAGE,

@@ -338,14 +338,14 @@ def test_a_kernel_that_ends_under_it_still_gives_a_report(tmp_path: Path, how: s
 def test_a_kernel_with_an_old_python_is_refused_before_it_is_entered(version: str) -> None:
     info = {"implementation": "ipython", "language_info": {"name": "python", "version": version}}
     with pytest.raises(TargetError) as caught:
-        _refuse_foreign(info, Path("kernel-old.json"))
+        _refuse_foreign(info, "kernel-old.json")
     assert "3.10" in caught.value.cause
 
 
 @pytest.mark.parametrize("version", ["3.10.13", "3.13.0", "3.14", ""])
 def test_a_kernel_with_a_newer_python_or_none_told_is_entered(version: str) -> None:
     info = {"implementation": "ipython", "language_info": {"name": "python", "version": version}}
-    _refuse_foreign(info, Path("kernel-new.json"))
+    _refuse_foreign(info, "kernel-new.json")
 
 
 def test_a_kernel_that_does_not_answer_is_an_error_with_a_remedy(tmp_path: Path) -> None:

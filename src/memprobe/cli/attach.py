@@ -10,12 +10,13 @@ import click
 
 from memprobe.cli.entering import METHODS
 from memprobe.cli.rules import known_before, rule_options
+from memprobe.cli.servers import drop_output_option
 
 if TYPE_CHECKING:
     from memprobe.recording.schema import Record
     from memprobe.targets.contexts import KernelContext
+    from memprobe.targets.entering import AnyAttachment
     from memprobe.targets.interrupts import Interrupts
-    from memprobe.targets.kernel import Attachment
 
 POLL = 0.2  # seconds between two looks at the spool
 KERNEL_GONE = ("exit", "kernel-died", "kernel-restarted")
@@ -47,6 +48,7 @@ KERNEL_GONE = ("exit", "kernel-died", "kernel-restarted")
     show_default=True,
     help="How to get in; auto is the safest that works.",
 )
+@drop_output_option
 @rule_options
 @click.option(
     "--output-format",
@@ -58,15 +60,16 @@ KERNEL_GONE = ("exit", "kernel-died", "kernel-restarted")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, only the report.")
 def command(
     target: str | None, output: Path | None, force: bool, duration: float | None,
-    interval: str | None, max_pause: str | None, timeout: float,
+    interval: str | None, max_pause: str | None, timeout: float, drop_output: bool,
     select: str | None, ignore: str | None, baseline: str | None, form: str, quiet: bool,
     method: str,
 ) -> int:  # fmt: skip
     """Put the probe into a running notebook or Python process, from outside, also while it works.
 
-    TARGET is a notebook's name or path, a kernel id, a connection file, a script's name or the PID
-    of any Python process; without it, choose from a list. Records until Ctrl-C, --duration or the
-    target's end, prints the report and takes the probe out again. The target goes on undisturbed.
+    TARGET is a notebook's name or path, a kernel id, a connection file, a script's name, the PID of
+    any Python process, or the address of a Jupyter Server (with the notebook's path after it);
+    without it, choose from a list. Records until Ctrl-C, --duration or the target's end, prints
+    the report and takes the probe out again. The target goes on undisturbed.
     """
     from memprobe import config
     from memprobe.cli.judge import judge
@@ -79,7 +82,7 @@ def command(
     settings = config.load(interval=interval, max_pause=max_pause, select=select, ignore=ignore)
     known = known_before(settings, baseline)
     context = discovery.resolve(target)
-    path = output or free(default_path(_name(context), context.pid))
+    path = output or free(default_path(_name(context), context.pid or context.kernel_id[:8]))
     options = AttachOptions(
         output=path, program=_name(context), interval=settings.interval, timeout=timeout,
         max_pause=settings.max_pause, cap=settings.cap, force=force, lease=settings.lease,
@@ -88,8 +91,9 @@ def command(
     how = chosen(context, method)
     with Interrupts() as interrupts:
         attachment = attach_to(
-            context, options, interrupts, method=how, say=lambda text: _say(quiet, text)
-        )
+            context, options, interrupts, method=how, say=lambda text: _say(quiet, text),
+            drop_output=drop_output,
+        )  # fmt: skip
         try:
             _say(quiet, _welcome(context, attachment, duration, how))
             _follow(attachment, interrupts, duration, quiet)
@@ -104,7 +108,7 @@ def command(
 
 
 def _follow(
-    attachment: Attachment, interrupts: Interrupts, duration: float | None, quiet: bool
+    attachment: AnyAttachment, interrupts: Interrupts, duration: float | None, quiet: bool
 ) -> None:
     """Poll until Ctrl-C, which is the normal end, the duration, or the end of the kernel."""
     until = time.monotonic() + duration if duration is not None else float("inf")
@@ -119,11 +123,13 @@ def _follow(
             return
 
 
-def _tell_end(attachment: Attachment, heard: bool, quiet: bool) -> None:
+def _tell_end(attachment: AnyAttachment, heard: bool, quiet: bool) -> None:
     if attachment.ended is not None and attachment.ended.reason == "gone":
         _say(quiet, "the process has ended; this is what was recorded")
     if attachment.ended is not None and attachment.ended.reason in KERNEL_GONE:
         _say(quiet, "the kernel has ended or was restarted; this is what was recorded")
+    if attachment.ended is not None and attachment.ended.reason == "connection-lost":
+        _say(quiet, "the server cannot be reached any more; this is what came until then")
     if not heard:
         _say(quiet, "the target does not answer; the probe leaves as soon as C code there lets it")
 
@@ -138,14 +144,14 @@ def _news(record: Record) -> str:
 
 
 def _welcome(
-    context: KernelContext, attachment: Attachment, duration: float | None, method: str
+    context: KernelContext, attachment: AnyAttachment, duration: float | None, method: str
 ) -> str:
-    from memprobe.targets.entering import SAID
+    from memprobe.targets.entering import SAID, where
 
     done = "joined the probe in" if attachment.joined else "attached to"
     way = "" if attachment.joined else f" {SAID[method]}"
     until = f"for {duration:g} s" if duration is not None else "until Ctrl-C"
-    return f"{done} {_name(context)} (process {context.pid}){way}; recording {until}"
+    return f"{done} {_name(context)} ({where(context)}){way}; recording {until}"
 
 
 def _name(context: KernelContext) -> str:

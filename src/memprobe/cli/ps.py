@@ -47,14 +47,26 @@ def command(scope: str | None, measure: float, output_format: str) -> None:
 
     Shows each kernel's memory, its share of the limit that applies to it, the time left at the
     present slope, its age, notebook, whether it is busy, and whether a probe is in it. What
-    cannot be attached to is listed with the reason.
+    cannot be attached to is listed with the reason. TARGET-SCOPE is the address of a Jupyter
+    Server: then its kernels are listed.
     """
-    _refuse_scope(scope)
     from memprobe.cli.output import emit
+
+    rows = _rows(scope, measure)
+    emit(_json(rows) if output_format == "json" else _text(rows))
+
+
+def _rows(scope: str | None, measure: float) -> list[ContextRow]:
+    from memprobe.targets.server_url import is_url
+
+    if scope and is_url(scope):
+        from memprobe.targets.server_choice import listed
+
+        return listed(scope)
+    _refuse_scope(scope)
     from memprobe.targets.contexts import contexts
 
-    rows = contexts(measure)
-    emit(_json(rows) if output_format == "json" else _text(rows))
+    return contexts(measure)
 
 
 def _refuse_scope(scope: str | None) -> None:
@@ -62,13 +74,11 @@ def _refuse_scope(scope: str | None) -> None:
         return
     from memprobe.errors import UsageError
 
-    remote = scope.startswith("databricks:") or "://" in scope
     raise UsageError(
         f"cannot list {scope}",
-        cause="a scope on another machine is not in this version"
-        if remote
-        else "a scope is a place such as databricks:CLUSTER, and none is in this version",
-        remedy="run memprobe ps on the machine where the kernels run",
+        cause="a scope is the address of a Jupyter Server, such as http://127.0.0.1:8888/; "
+        "databricks:CLUSTER is not in this version",
+        remedy="give such an address, or run memprobe ps on the machine where the kernels run",
         docs="verbs/ps.md",
     )
 
@@ -80,11 +90,12 @@ def _json(rows: list[ContextRow]) -> str:
 
 
 def _fields(row: ContextRow) -> dict[str, Any]:
-    from dataclasses import asdict
+    from dataclasses import fields
 
     file = row.connection_file
     return {
-        **asdict(row),
+        # Without `remote`, which holds the server's token.
+        **{one.name: getattr(row, one.name) for one in fields(row) if one.name != "remote"},
         "connection_file": str(file) if file else None,
         "share": row.share,
         "seconds_to_limit": row.seconds_to_limit,
@@ -95,8 +106,8 @@ def _text(rows: list[ContextRow]) -> str:
     """Return the listing as it is printed, with colours where stdout is a terminal."""
     console = _console()
     attachable = [row for row in rows if row.attachable]
-    refused = [row for row in rows if not row.attachable and row.pid is not None]
-    left_over = [row for row in rows if row.pid is None]
+    refused = [row for row in rows if not row.attachable and row.kind != "left-over"]
+    left_over = [row for row in rows if row.kind == "left-over"]
     if attachable:
         console.print(_table(attachable, console.width))
     else:
@@ -161,16 +172,16 @@ def _wide(column: Column) -> int:
 
 def _columns(rows: list[ContextRow]) -> list[Column]:
     """Return the columns in the order they are shown."""
-    from memprobe.reporters.amounts import size
-
     return [
-        ("PID", [str(row.pid) for row in rows], "right"),
+        ("PID", [str(row.pid) if row.pid is not None else "" for row in rows], "right"),
+        ("KERNEL", [_id(row) for row in rows], "left"),
         ("NOTEBOOK", [_escaped(row.name) for row in rows], "left"),
-        ("RSS", [size(row.rss) if row.rss is not None else "?" for row in rows], "right"),
+        ("RSS", [_memory(row) for row in rows], "right"),
         ("SHARE", [_share(row) for row in rows], "right"),
         ("FULL IN", [_time_left(row) for row in rows], "right"),
         ("AGE", [_short(row.age) for row in rows], "right"),
         ("STATE", [_state(row) for row in rows], "left"),
+        ("IDLE", [_short(row.idle) if row.state != "busy" else "" for row in rows], "right"),
         ("SPARK", [_escaped(_clipped(row.spark or "")) for row in rows], "left"),
         ("HOW", _ways(rows), "left"),
         ("PROBE", ["[green]yes[/]" if row.probe else "" for row in rows], "left"),
@@ -181,6 +192,20 @@ def _ways(rows: list[ContextRow]) -> list[str]:
     """Return how each is entered; nothing where all of them are kernels."""
     ways = [row.method for row in rows]
     return ways if set(ways) - {"kernel"} else [""] * len(ways)
+
+
+def _id(row: ContextRow) -> str:
+    """Return the short id by which a kernel is named that has no process here."""
+    return _escaped(row.kernel_id[:8]) if row.pid is None else ""
+
+
+def _memory(row: ContextRow) -> str:
+    """Return the RSS; of a kernel on another machine nobody knows it without entering."""
+    from memprobe.reporters.amounts import size
+
+    if row.rss is not None:
+        return size(row.rss)
+    return "" if row.remote is not None else "?"
 
 
 def _share(row: ContextRow) -> str:
@@ -227,7 +252,7 @@ def _print_refused(console: Console, rows: list[ContextRow]) -> None:
     for row in rows:
         by_reason.setdefault((row.why_not, row.remedy), []).append(row)
     for (why, remedy), same in by_reason.items():
-        console.print(_grid([(str(row.pid), _name_and_size(row)) for row in same]))
+        console.print(_grid([(str(row.pid or ""), _name_and_size(row)) for row in same]))
         console.print(
             _grid([("", f"[dim]{_escaped(why)}[/]"), ("", f"[dim]{_escaped(remedy)}[/]")])
         )

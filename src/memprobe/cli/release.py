@@ -73,6 +73,12 @@ def command(
         )  # fmt: skip
     settings = config.load(max_pause=max_pause)
     context = resolve(target, Asked("release"))
+    if context.remote is not None:
+        raise UsageError(
+            f"cannot release anything of {context.name} through its server",
+            cause="release is not in this version for a kernel on another machine",
+            remedy="run memprobe on the machine where the kernel runs", docs=DOCS,
+        )  # fmt: skip
     if context.connection_file is None:
         raise TargetError(
             f"cannot let go of anything in process {context.pid}",

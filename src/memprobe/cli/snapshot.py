@@ -14,6 +14,7 @@ from memprobe.cli.entering import METHODS
 from memprobe.cli.inside import exprs, inside_option
 from memprobe.cli.output import FAILED
 from memprobe.cli.rules import known_before, rule_options
+from memprobe.cli.servers import drop_output_option
 from memprobe.reporters import FORMATS
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ DOCS = "verbs/snapshot.md"
     "--method", type=click.Choice(METHODS), default=METHODS[0], show_default=True,
     help="How to get in; auto is the safest that works.",
 )  # fmt: skip
+@drop_output_option
 @inside_option
 @click.option(
     "--jvm-histogram",
@@ -52,14 +54,14 @@ DOCS = "verbs/snapshot.md"
 @click.option("-q", "--quiet", is_flag=True, help="No progress, only the report.")
 def command(
     target: str | None, output: Path | None, force: bool, max_pause: str | None, timeout: float,
-    inside: tuple[str, ...], jvm_histogram: bool, select: str | None, ignore: str | None,
-    baseline: str | None, output_format: str, quiet: bool, method: str,
+    drop_output: bool, inside: tuple[str, ...], jvm_histogram: bool, select: str | None,
+    ignore: str | None, baseline: str | None, output_format: str, quiet: bool, method: str,
 ) -> int:  # fmt: skip
     """Take one snapshot of a running notebook or script, also while a cell runs, and report.
 
-    TARGET is a notebook's name or path, a kernel id, a connection file, a script's name or the PID
-    of any Python process; without it, choose from a list. Afterwards nothing is left in it: no
-    probe, no file. A probe that is there already stays.
+    TARGET is a notebook's name or path, a kernel id, a connection file, a script's name, the PID of
+    any Python process, or the address of a Jupyter Server; without it, choose from a list.
+    Afterwards nothing is left in it: no probe, no file. A probe that is there already stays.
     """
     from memprobe import config
     from memprobe.cli.judge import judge
@@ -76,7 +78,7 @@ def command(
             max_pause=settings.max_pause, cap=settings.cap, force=force, lease=settings.lease,
             cpu_share=settings.cpu_share, inside=asked, jvm_histogram=jvm_histogram,
         )  # fmt: skip
-        _take(context, options, quiet, method)
+        _take(context, options, quiet, method, drop_output)
         verdict = judge([str(path)], settings, known, asked)
     for report in verdict.reports:
         if jvm_histogram and (report.spark is None or not _counted(report.spark)):
@@ -104,23 +106,26 @@ def _counted(spark: SparkReport) -> bool:
     return spark.jvm is not None and bool(spark.jvm.classes_by_bytes)
 
 
-def _take(context: KernelContext, options: AttachOptions, quiet: bool, method: str) -> None:
+def _take(
+    context: KernelContext, options: AttachOptions, quiet: bool, method: str, drop_output: bool
+) -> None:
     from memprobe.targets import snapshot
-    from memprobe.targets.entering import attach_to
+    from memprobe.targets.entering import attach_to, where
     from memprobe.targets.interrupts import Interrupts
 
-    _say(quiet, f"looking at {_name(context)} (process {context.pid})")
+    _say(quiet, f"looking at {_name(context)} ({where(context)})")
     with Interrupts() as interrupts:
         if not context.attachable:  # memprobe run records it
             snapshot.of_script(context.pid, options, interrupts)
             return
         heard = snapshot.of_attached(
             lambda asked: attach_to(
-                context, asked, interrupts, method=method, say=lambda text: _say(quiet, text)
+                context, asked, interrupts, method=method, say=lambda text: _say(quiet, text),
+                drop_output=drop_output,
             ),
             options,
             interrupts,
-        )
+        )  # fmt: skip
         if not heard:
             _say(quiet, "it does not answer now; the probe leaves as soon as C code there lets it")
 

@@ -43,9 +43,13 @@ class Drain:
             return []
         records: list[Record] = []
         while block := os.read(self._descriptor, BLOCK):
-            *lines, self._tail = (self._tail + block).split(b"\n")
-            records += [record for line in lines if (record := self._copy(line)) is not None]
+            records += self.feed(block)
         return records
+
+    def feed(self, block: bytes) -> list[Record]:
+        """Copy the whole lines of the next bytes of a spool, which came some other way."""
+        *lines, self._tail = (self._tail + block).split(b"\n")
+        return [record for line in lines if (record := self._copy(line)) is not None]
 
     def close(self) -> None:
         """Let go of the spool. A torn last line stays behind, uncopied."""

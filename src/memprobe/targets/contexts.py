@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from memprobe.targets import obstacles
 from memprobe.targets.jupyter_files import (
@@ -28,12 +29,18 @@ from memprobe.targets.processes import (
 )
 from memprobe_probes import limits
 
+if TYPE_CHECKING:
+    from memprobe.targets.server_kernels import ServerKernel
+
 MOST_PLAIN_PROCESSES = 10
 
 
 @dataclass(frozen=True)
 class KernelContext:
-    """One kernel as a verb needs it. ``pid`` is 0 when its kernel has ended."""
+    """One kernel as a verb needs it. ``pid`` is 0 when its kernel has ended, or runs elsewhere.
+
+    ``remote``: where it is reached, if not through files of this machine.
+    """
 
     pid: int
     connection_file: Path | None
@@ -44,7 +51,8 @@ class KernelContext:
     attachable: bool
     why_not: str = ""
     remedy: str = ""
-    method: str = ""  # kernel, pending-call, remote-exec: how it is attached to
+    method: str = ""  # kernel, pending-call, remote-exec, server: how it is attached to
+    remote: ServerKernel | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,8 @@ class ContextRow:
     spark: str | None = None  # application name
     probe: str | None = None  # session id
     parent: int | None = None  # of a script: may be `memprobe run`, under its arguments
+    idle: float | None = None  # seconds since it last did something, as its server says
+    remote: ServerKernel | None = None  # where it is reached, if not on this machine
     attachable: bool = False
     why_not: str = ""
     remedy: str = ""
@@ -108,6 +118,7 @@ class ContextRow:
             why_not=self.why_not,
             remedy=self.remedy,
             method=self.method,
+            remote=self.remote,
         )
 
 

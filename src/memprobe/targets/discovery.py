@@ -1,7 +1,8 @@
 """From what a user types to the one context that is meant.
 
 A target is a PID, a connection file, a kernel id or an unambiguous beginning of one, or a
-notebook: its path, its name, either without ``.ipynb``, or the end of its path.
+notebook: its path, its name, either without ``.ipynb``, or the end of its path. The address of a
+Jupyter Server, with a notebook's path or a kernel id after it, is read by ``server_choice``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from memprobe.errors import TargetError, UsageError
 from memprobe.reporters.amounts import size
 from memprobe.reporters.printable import printable
-from memprobe.targets import obstacles
+from memprobe.targets import obstacles, server_url
 from memprobe.targets.contexts import (
     ContextRow,
     KernelContext,
@@ -66,6 +67,10 @@ def resolve(target: str | None = None, asked: Asked = Asked()) -> KernelContext:
     """
     if not target:
         return _choose(asked)
+    if server_url.is_url(target):
+        from memprobe.targets import server_choice
+
+        return server_choice.chosen(target, asked.verb, asked.doing)
     _refuse_remote(target)
     rows = contexts()
     matches = _matches(target, rows, asked) or _by_pid(target, rows)
@@ -78,7 +83,7 @@ def resolve(target: str | None = None, asked: Asked = Asked()) -> KernelContext:
 
 def _refuse_remote(target: str) -> None:
     kind = "a Databricks cluster" if target.startswith("databricks:") else ""
-    kind = kind or ("a server's address" if "://" in target else "")
+    kind = kind or ("an address that is not http or https" if "://" in target else "")
     if kind:
         raise UsageError(
             f"cannot reach {target}",

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ _LARGEST_ANSWER = 8 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Server:
-    """A running Jupyter server, as its file in the runtime folder says."""
+    """A running Jupyter server, as its file in the runtime folder or a user says."""
 
     url: str
-    token: str
+    token: str = field(repr=False)
     root: str  # the folder that notebook paths are relative to
     pid: int
     socket: str = ""  # path of a unix socket instead of a port
@@ -70,7 +70,7 @@ def running_servers(folders: Iterable[Path], alive: Iterable[int]) -> list[Serve
 def sessions(server: Server, timeout: float = SERVER_TIMEOUT) -> list[NotebookSession]:
     """Ask a server which notebooks are open. One that does not answer has none to tell."""
     rows = _get(server, "api/sessions", timeout)
-    found = (_session(row, server) for row in rows if isinstance(row, dict))
+    found = (session_of(row, server) for row in rows if isinstance(row, dict))
     return [session for session in found if session is not None]
 
 
@@ -98,7 +98,8 @@ def _server(file: Path) -> Server | None:
         return None  # half written, or no server's file
 
 
-def _session(row: dict[str, Any], server: Server) -> NotebookSession | None:
+def session_of(row: dict[str, Any], server: Server) -> NotebookSession | None:
+    """Return one entry of a server's list of sessions; None where it belongs to no kernel."""
     kernel = row.get("kernel")
     if not isinstance(kernel, dict) or not kernel.get("id"):
         return None
@@ -126,7 +127,15 @@ def _get(server: Server, path: str, timeout: float) -> list[Any]:
 
 
 def _answer(server: Server, path: str, timeout: float) -> bytes:
-    """Ask the server itself: neither a proxy nor a redirect's goal ever sees the token."""
+    status, content = ask(server, path, timeout)
+    return content if status == 200 else b"[]"
+
+
+def ask(server: Server, path: str, timeout: float) -> tuple[int, bytes]:
+    """GET ``path`` below the server's URL; return status and content. Raises what http does.
+
+    The server itself is asked: neither a proxy nor a redirect's goal ever sees the token.
+    """
     from urllib.parse import urlsplit
 
     parts = urlsplit(server.url)
@@ -136,7 +145,7 @@ def _answer(server: Server, path: str, timeout: float) -> bytes:
         link.request("GET", f"{parts.path.rstrip('/')}/{path}", headers=headers)
         answer = link.getresponse()
         content: bytes = answer.read(_LARGEST_ANSWER)
-        return content if answer.status == 200 else b"[]"
+        return answer.status, content
     finally:
         link.close()
 
@@ -154,11 +163,16 @@ def _connection(server: Server, host: str, port: int | None, scheme: str, timeou
     reachable = "127.0.0.1" if host in ("", "0.0.0.0", "::") else host
     if scheme != "https":
         return http.client.HTTPConnection(reachable, port, timeout=timeout)
+    context = tls(reachable)
+    return http.client.HTTPSConnection(reachable, port, timeout=timeout, context=context)
+
+
+def tls(host: str) -> Any:
+    """Return how to verify a server: not on this machine, where certificates are self-signed."""
     import ssl
 
-    # A local server's certificate is self-signed as a rule, and its file (0600) vouches for it.
     context = ssl.create_default_context()
-    if reachable in ("127.0.0.1", "localhost", "::1"):
+    if host in ("127.0.0.1", "localhost", "::1"):
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    return http.client.HTTPSConnection(reachable, port, timeout=timeout, context=context)
+    return context

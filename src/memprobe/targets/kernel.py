@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +59,7 @@ class AttachOptions:
     tracemalloc: int = 0  # frames that tracemalloc is started with
     inside: tuple[str, ...] = ()  # holders to look into, by expression
     jvm_histogram: bool = False  # count the objects of Spark's driver JVM by class
+    pull: float = 5.0  # between two looks at the recording of a kernel on another machine
 
 
 def attach(
@@ -173,6 +174,13 @@ class Attachment:
         """Send a command to the probe; None when it does not answer in ``timeout`` seconds."""
         return self.folder.send(verb, timeout=timeout, given_up=self._hurried, **arguments)
 
+    @contextlib.contextmanager
+    def requested(self, verb: str, **arguments: Any) -> Iterator[int]:
+        """Ask for what is recorded while the block runs; yield since when, in the probe's clock."""
+        asked = time.monotonic_ns()
+        with self.folder.request(verb, **arguments):
+            yield asked
+
     def detach(self, status: int | None = None) -> bool:
         """Drop our lease; with it the last one, wait until the probe has left the kernel.
 
@@ -275,20 +283,32 @@ def enter(
     """
     with _client(connection_file) as client:
         ask = functools.partial(_request, client, timeout=timeout, interrupts=interrupts)
-        _refuse_foreign(ask("kernel_info_request", {}), connection_file)
-        content = {
-            "code": request_source(config, time.time() + timeout),
-            "silent": True,
-            "store_history": False,
-            "user_expressions": {"memprobe": ANSWER},
-            "allow_stdin": True,
-            "stop_on_error": False,
-        }
-        answer = _answer(ask("execute_request", content))
-        # The kernel remembers the last control request: let that be a small one.
-        with contextlib.suppress(TargetError):
-            ask("kernel_info_request", {})
-        return answer
+        return enter_by(ask, connection_file.name, config, lambda: time.time() + timeout)
+
+
+def enter_by(
+    ask: Callable[[str, dict[str, Any]], dict[str, Any]], named: str, config: dict[str, Any],
+    expires: Callable[[], float],
+) -> dict[str, Any]:  # fmt: skip
+    """Do what ``enter`` does over any way to ``ask`` a kernel's control channel.
+
+    ``named``: whose kernel it is, for errors; ``expires``: asked once the kernel has
+    answered, in unix seconds of its clock.
+    """
+    _refuse_foreign(ask("kernel_info_request", {}), named)
+    content = {
+        "code": request_source(config, expires()),
+        "silent": True,
+        "store_history": False,
+        "user_expressions": {"memprobe": ANSWER},
+        "allow_stdin": True,
+        "stop_on_error": False,
+    }
+    answer = _answer(ask("execute_request", content))
+    # The kernel remembers the last control request: let that be a small one.
+    with contextlib.suppress(TargetError):
+        ask("kernel_info_request", {})
+    return answer
 
 
 @contextlib.contextmanager
@@ -338,19 +358,19 @@ def _request(
     )
 
 
-def _refuse_foreign(info: dict[str, Any], connection_file: Path) -> None:
+def _refuse_foreign(info: dict[str, Any], named: str) -> None:
     language = str(info.get("language_info", {}).get("name", "unknown"))
     implementation = str(info.get("implementation", "unknown"))
     if language != "python":
         raise TargetError(
-            f"cannot attach to the kernel of {connection_file.name}: it runs {language}",
+            f"cannot attach to the kernel of {named}: it runs {language}",
             cause="only Python kernels hold Python objects",
             remedy="list what can be attached to: memprobe ps",
             docs=DOCS,
         )
     if implementation != "ipython":
         raise TargetError(
-            f"cannot attach to the kernel of {connection_file.name}: it is {implementation}",
+            f"cannot attach to the kernel of {named}: it is {implementation}",
             cause="its cells run elsewhere (Livy, sparkmagic), or not in IPython",
             remedy="run memprobe where the Python of the cells runs",
             docs=DOCS,
@@ -358,7 +378,7 @@ def _refuse_foreign(info: dict[str, Any], connection_file: Path) -> None:
     version = str(info.get("language_info", {}).get("version", ""))
     if OLD_PYTHON.match(version):
         raise TargetError(
-            f"cannot attach to the kernel of {connection_file.name}: it runs Python {version}",
+            f"cannot attach to the kernel of {named}: it runs Python {version}",
             cause="the probe needs Python 3.10 or newer",
             remedy="choose a kernel with a newer Python for this notebook",
             docs=DOCS,

@@ -9,22 +9,27 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from memprobe.errors import NothingMeasured, TargetError
 from memprobe.recording.drain import Drain
 from memprobe.recording.schema import End, Event, Record, Snapshot
 from memprobe.recording.writer import RecordingWriter
 from memprobe.targets.interrupts import Interrupts
-from memprobe.targets.kernel import Attachment, AttachOptions, attach
+from memprobe.targets.kernel import AttachOptions
 from memprobe.targets.live_sessions import live_sessions
 from memprobe.targets.outside import OutsideSampler
 from memprobe.targets.processes import read_processes
 from memprobe.targets.session import SessionFolder
 
+if TYPE_CHECKING:
+    from memprobe.targets.entering import AnyAttachment
+
+Place = TypeVar("Place", bound="AnyAttachment")
+
 REASON = "request"
 POLL = 0.02  # seconds between two looks at the spool
+EAGER = 0.3  # seconds between two questions to a kernel on another machine
 DOCS = "verbs/snapshot.md"
 FAILURES = {
     "snapshot-dropped": "the recording of the probe that is there has reached its size cap",
@@ -51,30 +56,27 @@ class Wait:
     silence: str  # why a probe that lives does not answer
 
 
-def of_kernel(file: Path, pid: int, options: AttachOptions, interrupts: Interrupts) -> bool:
-    """Record one snapshot of the kernel behind the connection file ``file``, and leave it.
+def of_attached(
+    enter: Callable[[AttachOptions], AnyAttachment], options: AttachOptions, interrupts: Interrupts
+) -> bool:
+    """Record one snapshot of the context that ``enter`` attaches to, and leave it.
 
     A probe that is there already is asked and stays. Returns whether the probe has heard that
-    we leave. Raises NothingMeasured where no snapshot came, and what ``attach`` raises.
+    we leave. Raises NothingMeasured where no snapshot came, and what ``enter`` raises.
     """
-    return of_attached(lambda asked: attach(file, pid, asked, interrupts), options, interrupts)
-
-
-def of_attached(
-    come_in: Callable[[AttachOptions], Attachment], options: AttachOptions, interrupts: Interrupts
-) -> bool:
-    """Do so in a context that ``come_in`` puts a probe into, or joins the one there."""
-    return enter_and_look(come_in, options, interrupts).detach()
+    return enter_and_look(enter, options, interrupts).detach()
 
 
 def enter_and_look(
-    come_in: Callable[[AttachOptions], Attachment], options: AttachOptions, interrupts: Interrupts
-) -> Attachment:
+    come_in: Callable[[AttachOptions], Place], options: AttachOptions, interrupts: Interrupts
+) -> Place:
     """Record one snapshot and stay in the context; ``detach`` is the caller's to call.
 
-    Raises what ``of_kernel`` does; then nothing is left there.
+    Raises what ``of_attached`` does; then nothing is left there.
     """
-    options = replace(options, first_snapshot=REASON, last_snapshot=False, peak_reset=False)
+    options = replace(
+        options, first_snapshot=REASON, last_snapshot=False, peak_reset=False, pull=EAGER
+    )
     attachment = come_in(options)
     try:
         _look(attachment, options, interrupts, asks=attachment.joined)
@@ -85,26 +87,25 @@ def enter_and_look(
     return attachment
 
 
-def look_again(attachment: Attachment, options: AttachOptions, interrupts: Interrupts) -> None:
+def look_again(attachment: AnyAttachment, options: AttachOptions, interrupts: Interrupts) -> None:
     """Record one more snapshot of a context that we are in. Raises NothingMeasured."""
     _look(attachment, options, interrupts, asks=True)
 
 
 def _look(
-    attachment: Attachment, options: AttachOptions, interrupts: Interrupts, *, asks: bool
+    attachment: AnyAttachment, options: AttachOptions, interrupts: Interrupts, *, asks: bool
 ) -> None:
     """Wait for a snapshot: for one that is asked for, or that a new probe begins with."""
     wait = Wait(
         poll=attachment.poll, ended=lambda: attachment.ended is not None,
-        asked=time.monotonic_ns() if asks else 0,
-        deadline=time.monotonic() + options.timeout, timeout=options.timeout,
+        asked=0, deadline=time.monotonic() + options.timeout, timeout=options.timeout,
         interrupts=interrupts, silence=GIL,
     )  # fmt: skip
     if not asks:
         _await_record(wait)
         return
-    with attachment.folder.request("snapshot", **_asked(options)):
-        _await_record(wait)
+    with attachment.requested("snapshot", **_asked(options)) as asked:
+        _await_record(replace(wait, asked=asked))
 
 
 def of_script(pid: int, options: AttachOptions, interrupts: Interrupts) -> None:
