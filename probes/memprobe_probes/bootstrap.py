@@ -214,6 +214,16 @@ def _detach(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
     return {"left": len(_watcher.leases) if _watcher else 0}
 
 
+def _collect(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
+    """Have Python collect garbage and the allocators give back what is free, as a user asks for."""
+    from . import reclaimed
+
+    before = reclaimed.resident()
+    reclaimed.settle()
+    probe.event("collected")
+    return {"before": before, "after": reclaimed.resident()}
+
+
 def _stop(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
     stop("stop")
     return {}
@@ -222,6 +232,7 @@ def _stop(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
 _VERBS = {
     "status": _status, "lease": _lease, "snapshot": _snapshot, "detach": _detach, "stop": _stop,
     "end-log": _end_log, "join": _joined, "release": _release,
+    "collect": _collect,
 }  # fmt: skip
 
 

@@ -149,6 +149,7 @@ class Probe:
                 "reason": reason, "engine": "fallback", "threshold": threshold,
                 "rss": self.counters.rss(), "cell": self.hooks.last_cell if self.hooks else None,
                 "busy": self.shell is not None and _cell_is_running(),
+                "idle": _idle_seconds(self.shell), "cpu": self._cpu_of_program(),
                 "libraries": _libraries(), "traced": allocation_sites.traced_frames(),
                 **beside,
             }  # fmt: skip
@@ -347,6 +348,11 @@ class Probe:
         self.recorder.close()
         self.counters.close()
 
+    def _cpu_of_program(self) -> float:
+        """Return the CPU seconds of this process without those that measuring took."""
+        own = self.governor.report(self.recorder.written)["cpu_ns"] / 1e9
+        return max(0.0, time.process_time() - own)
+
     def _lengths(self) -> dict[str, int]:
         """Return the containers whose length changed since the sample before."""
         changes: dict[str, int] = self._counted().changes()
@@ -501,6 +507,14 @@ def _cell_is_running() -> bool:
     from . import notebook
 
     return notebook.cell_is_running()
+
+
+def _idle_seconds(shell: Any) -> float | None:
+    if shell is None:
+        return None
+    from . import notebook
+
+    return notebook.idle_seconds(shell)
 
 
 def _limits() -> dict[str, Any]:

@@ -50,6 +50,20 @@ def cell_is_running() -> bool:
     return False
 
 
+def idle_seconds(shell: Any) -> float | None:
+    """Return how long ago the kernel was last asked for anything by whoever works in it.
+
+    The date is of the client's clock. None: a cell runs, or the kernel does not tell.
+    """
+    if cell_is_running():
+        return None
+    try:
+        date = shell.kernel.get_parent("shell")["header"]["date"]
+        return max(0.0, time.time() - float(date.timestamp()))
+    except Exception:
+        return None  # no kernel behind the shell, or none that knows
+
+
 class CellHooks:
     """Registers with IPython's events and writes a marker per cell start and end.
 

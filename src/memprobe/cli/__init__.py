@@ -28,6 +28,7 @@ VERBS = {
     "attach": "Watch a running notebook or process from outside, and report what it keeps.",
     "snapshot": "Look once at a running notebook or script, report, leave nothing behind.",
     "release": "Let go of what findings name, in the running notebook.",
+    "live": "Show a running context full-screen: memory, holders, findings as they appear.",
     "detach": "Stop and remove the probe from a context.",
     "ps": "List the contexts one could attach to.",
     "contrast": "Run a notebook and its script, and say what the notebook keeps.",

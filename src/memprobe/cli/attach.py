@@ -13,6 +13,7 @@ from memprobe.cli.rules import known_before, rule_options
 from memprobe.cli.servers import drop_output_option
 
 if TYPE_CHECKING:
+    from memprobe.config import Config
     from memprobe.recording.schema import Record
     from memprobe.targets.contexts import KernelContext
     from memprobe.targets.entering import AnyAttachment
@@ -28,6 +29,12 @@ KERNEL_GONE = ("exit", "kernel-died", "kernel-restarted")
     "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Record there."
 )
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Attach to every kernel of yours at once, and tell who holds what.",
+)
 @click.option("--duration", type=float, metavar="SECONDS", help="Stop by itself after so long.")
 @click.option("--interval", metavar="SECONDS", help="Time between two samples.  [default: 1]")
 @click.option(
@@ -62,7 +69,7 @@ def command(
     target: str | None, output: Path | None, force: bool, duration: float | None,
     interval: str | None, max_pause: str | None, timeout: float, drop_output: bool,
     select: str | None, ignore: str | None, baseline: str | None, form: str, quiet: bool,
-    method: str,
+    method: str, everything: bool,
 ) -> int:  # fmt: skip
     """Put the probe into a running notebook or Python process, from outside, also while it works.
 
@@ -81,6 +88,8 @@ def command(
 
     settings = config.load(interval=interval, max_pause=max_pause, select=select, ignore=ignore)
     known = known_before(settings, baseline)
+    if everything:
+        return _all(settings, known, target, output, duration, timeout, form, quiet, drop_output)
     context = discovery.resolve(target)
     path = output or free(default_path(_name(context), context.pid or context.kernel_id[:8]))
     options = AttachOptions(
@@ -104,6 +113,43 @@ def command(
     if verdict.reports:
         verdict.show(form)
     _say(quiet, f"recording: {path}")
+    return verdict.exit_code(exit_zero=True)
+
+
+def _all(
+    settings: Config, known: frozenset[str], target: str | None, output: Path | None,
+    duration: float | None, timeout: float, form: str, quiet: bool, drop_output: bool,
+) -> int:  # fmt: skip
+    """Record every kernel, each into a file of its own in the folder ``output``."""
+    from memprobe.cli import attach_all
+    from memprobe.cli.judge import judge
+    from memprobe.cli.output import emit
+    from memprobe.errors import UsageError
+    from memprobe.targets.interrupts import Interrupts
+    from memprobe.targets.kernel import AttachOptions
+
+    folder = output or Path()
+    if not folder.is_dir():
+        raise UsageError(
+            f"{folder} is no folder",
+            cause="with --all each kernel has a recording of its own",
+            remedy="name a folder that exists: --output FOLDER", docs="verbs/attach.md",
+        )  # fmt: skip
+    options = AttachOptions(
+        output=folder, interval=settings.interval, timeout=timeout, max_pause=settings.max_pause,
+        cap=settings.cap, lease=settings.lease, cpu_share=settings.cpu_share,
+    )  # fmt: skip
+    with Interrupts() as interrupts:
+        paths = attach_all.record(
+            attach_all.kernels(target), options, folder, interrupts, duration,
+            lambda text: _say(quiet, text), drop_output=drop_output,
+        )  # fmt: skip
+    verdict = judge([str(path) for path in paths], settings, known)
+    if verdict.reports:
+        if form == "text":
+            emit(attach_all.shares(verdict.reports) + "\n")
+        verdict.show(form)
+    _say(quiet, "recordings: " + ", ".join(map(str, paths)))
     return verdict.exit_code(exit_zero=True)
 
 

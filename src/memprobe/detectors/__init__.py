@@ -17,6 +17,7 @@ from memprobe.detectors.driver_jvm_growth import DriverJvmGrowth
 from memprobe.detectors.duplicate_cache import DuplicateCache
 from memprobe.detectors.executor_pressure import ExecutorPressure
 from memprobe.detectors.growing_container import GrowingContainer
+from memprobe.detectors.idle_context import IdleContext
 from memprobe.detectors.lifetime_tax import LifetimeTax
 from memprobe.detectors.notebook_tax import NotebookTax
 from memprobe.detectors.object_dtype_bloat import ObjectDtypeBloat
@@ -49,6 +50,7 @@ DETECTORS: tuple[Detector, ...] = (
     ShadowCopies(),
     RerunGrowth(),
     OpenFigures(),
+    IdleContext(),
     ViewPinsBase(),
     CollectedFrame(),
     ObjectDtypeBloat(),

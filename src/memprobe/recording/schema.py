@@ -329,6 +329,8 @@ class Snapshot(Struct, kw_only=True, tag_field="kind", tag="snapshot"):
     engine_note: str | None = None  # why not the native one, or what failed
     cell: int | None = None  # the last cell that had started
     busy: bool = False  # a cell was running
+    idle: float | None = None  # seconds since the kernel was last asked; None: busy, or not known
+    cpu: float | None = None  # CPU seconds of the process's own work, without the probe's
     skipped: str | None = None  # why nothing was measured
     pause_ns: int | None = None
     took_ns: int | None = None
