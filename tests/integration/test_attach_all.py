@@ -53,7 +53,7 @@ def test_all_are_recorded_and_the_idle_one_is_named(
     arguments = ["attach", "--all", "--duration", "6", "--output", str(tmp_path)]
     assert main([*arguments, "--output-format", "json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    reports = told["reports"] if "reports" in told else [told]
+    reports = told.get("reports", [told])
     found = {one["recording"]["pid"]: one["findings"] for one in reports}
     idle, works = (kernel.pid for kernel in kernels)
     assert set(found) == {idle, works}

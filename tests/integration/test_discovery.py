@@ -7,6 +7,7 @@ import http.client
 import io
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys

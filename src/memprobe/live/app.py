@@ -51,16 +51,17 @@ class LiveApp(App[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "snapshot", "snapshot"), Binding("g", "collect", "gc"),
-        Binding("r", "release", "release"), Binding("q,ctrl+c", "leave", "quit", priority=True),
+        Binding("r", "release", "release"),
+        Binding("q,ctrl+c", "leave", "quit", key_display="q", priority=True),
     ]  # fmt: skip
     ENABLE_COMMAND_PALETTE = False
     CSS = """
     #head { height: 1; }
-    #timeline { height: 9; border: round $primary; }
+    #timeline { height: 22%; min-height: 6; max-height: 12; border: round $primary; }
     #left { width: 3fr; } #right { width: 2fr; }
-    #findings { height: 1fr; border: round $primary; }
-    #holders { height: 2fr; border: round $primary; }
-    #detail { height: auto; max-height: 8; padding: 0 1; }
+    #findings { height: 1fr; min-height: 5; border: round $primary; }
+    #holders { height: 2fr; min-height: 4; border: round $primary; }
+    #detail { height: auto; max-height: 6; padding: 0 1; }
     #account { border: round $primary; height: 2fr; }
     #spark { border: round $primary; height: 1fr; }
     #news { height: 1; color: $text-muted; }
