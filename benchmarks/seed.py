@@ -81,8 +81,8 @@ def _keep(part: str, name: str, measure: Callable[[], dict[str, Any]]) -> None:
     try:
         found = measure()
     except Exception as trouble:
-        last = (str(trouble).splitlines() or [""])[-1]
-        print(f"  {type(trouble).__name__}: {last}", file=sys.stderr, flush=True)
+        told = " ".join(str(trouble).split())[:400]
+        print(f"  {type(trouble).__name__}: {told}", file=sys.stderr, flush=True)
         return
     path = _path(part, name)
     path.parent.mkdir(parents=True, exist_ok=True)

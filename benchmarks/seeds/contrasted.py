@@ -15,9 +15,14 @@ PATIENCE = 1500.0
 
 
 def contrasted(
-    python: Path, folder: Path, name: str, cells: list[str], rounds: int
+    python: Path,
+    folder: Path,
+    name: str,
+    cells: list[str],
+    rounds: int,
+    script: str | None = None,
 ) -> dict[str, Any]:
-    """Return the report of the notebook made of ``cells`` and the script derived from it.
+    """Return the report of a notebook made of ``cells``, and of its script or a derived one.
 
     Raises RuntimeError with the tool's own error.
     """
@@ -26,6 +31,10 @@ def contrasted(
     write_notebook(path, cells)
     line = [str(python), "-m", "memprobe", "contrast", str(path), "--rounds", str(rounds),
             "--output-format", "json", "--exit-zero"]  # fmt: skip
+    if script is not None:
+        own = folder / f"{name}.py"
+        own.write_text(script, encoding="utf-8")
+        line.append(str(own))
     print(f"  contrast {name}", file=sys.stderr, flush=True)
     done = subprocess.run(
         line, capture_output=True, text=True, timeout=PATIENCE, env=environment(), cwd=folder
