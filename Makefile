@@ -33,7 +33,7 @@ READY_DEV  := $(VENV)/.ready-dev
 
 # The Spark tests once more with the oldest Spark that is supported; it does not know pandas 3.
 OLD_SPARK   := 3.5
-SPARK_NEEDS := 'pyspark~=$(OLD_SPARK).0' pyarrow 'pandas<3' ipykernel pytest pytest-timeout
+SPARK_NEEDS := 'pyspark~=$(OLD_SPARK).0' pyarrow 'pandas<3' ipykernel pytest pytest-timeout hypothesis
 SPARK_TESTS  = $(wildcard tests/*/test_spark_*.py)
 READY_SPARK := $(VENV)/.ready-spark
 
