@@ -1,11 +1,12 @@
 """What a heap snapshot costs the program, and what it tells: memprobe's and other tools'.
 
     python benchmarks/snapshot.py [--quick] [--heap NAME] [--tool NAME] [--times N]
-                                  [--again] [-o reports/snapshot.md]
+                                  [--again] [--kept] [-o reports/snapshot.md]
 
 Every tool looks at the same heaps, each in a process of its own. What was measured is kept below
 ``benchmarks/.cache`` and measured again only where it is not there, or with ``--again``: a run
-that was cut off goes on where it was. ``--quick``: a heap of a million objects only.
+that was cut off goes on where it was, and ``--kept`` makes the page of what there is: it says what
+was not measured. ``--quick``: a heap of a million objects only.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def main() -> int:
         print(f"error: {reason}", file=sys.stderr)
         return 2
     for heap in heaps:
-        for tool in tools:
+        for tool in () if options.kept else tools:
             if options.again or not _file(heap, tool).exists():
                 _keep(heap, tool, _measured(python, heap, tool, options.times))
     found = {(heap, tool): _kept(heap, tool) for heap in heaps for tool in TOOLS}
@@ -56,6 +57,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--tool", choices=tuple(TOOLS), help="measure only this one, and print")
     parser.add_argument("--times", type=int, default=5, help="takes of each kind (default: 5)")
     parser.add_argument("--again", action="store_true", help="measure even what is kept")
+    parser.add_argument("--kept", action="store_true", help="measure nothing: what is kept")
     parser.add_argument("-o", "--output", default="reports/snapshot.md")
     return parser.parse_args()
 
