@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,8 +24,10 @@ MOST = 100_000
 
 
 def interpreters() -> dict[str, str]:
-    """Return name → path of every CPython from 3.10 to 3.13 that is installed."""
+    """Return name → path of every CPython from 3.10 to 3.14 that is installed."""
     places = [*Path.home().glob(".pyenv/versions/3.*/bin/python3"), Path(STRIPPED)]
+    if newest := shutil.which("python3.14"):
+        places.append(Path(newest))
     if root := os.environ.get("PYENV_ROOT"):
         places += Path(root).glob("versions/3.*/bin/python3")
     found: dict[str, str] = {}
@@ -41,7 +44,7 @@ def _version(place: Path) -> str | None:
         said = subprocess.run([str(place), "-V"], capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.SubprocessError):
         return None
-    told = re.fullmatch(r"Python (3\.1[0-3]\.\d+)\s*", said.stdout)
+    told = re.fullmatch(r"Python (3\.1[0-4]\.\d+)\s*", said.stdout)
     return told[1] if told else None
 
 
@@ -49,9 +52,9 @@ def piece(name: str, python: str, kind: str, seconds: float) -> dict[str, Any]:
     """Run one process for so long, make requests and attaches, and return what was found."""
     found: dict[str, Any] = {"interpreter": name, "kind": kind, "load": load(), "deaths": 0,
                              "hangs": 0, "wrong": 0}  # fmt: skip
-    began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="memprobe-attach-") as folder:
         target = Target(python, kind, Path(folder))
+        began = time.monotonic()
         try:
             found.update(rounds.requests(target.pid, began + seconds * SHARE, MOST, Path(folder)))
             whole = rounds.attaches(WHOLE, began + seconds, rounds.into_process(target.pid))

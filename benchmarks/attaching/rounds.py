@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from memprobe.errors import MemprobeError
-from memprobe.targets import process
+from memprobe.targets import plain_python, process, remote_exec
 from memprobe.targets.kernel import Attachment, AttachOptions
 from memprobe.targets.pending.bootstrap_text import bootstrap_text
 from memprobe.targets.pending.injector import Failed, Injector
 from memprobe.targets.pending.refusal import Queued, Refused
+from memprobe.targets.session import SessionFolder
 
 TIMEOUT = 30.0  # seconds for one request
 RECORD = 0.05
@@ -58,7 +59,7 @@ def requests(pid: int, until: float, most: int, folder: Path) -> Found:
     found: Found = {"requests": 0, "queued": 0, "lost": 0, "duplicated": 0, "refused": 0,
                     "trouble": [], "seconds": [], "stopped": []}  # fmt: skip
     told = Acknowledgements(folder)
-    injector = Injector(pid)
+    injector = entrance(pid, folder)
     try:
         while time.monotonic() < until and found["requests"] < most:
             _request(injector, told, found["requests"], found)
@@ -76,7 +77,32 @@ def requests(pid: int, until: float, most: int, folder: Path) -> Found:
     return found
 
 
-def _request(injector: Injector, told: Acknowledgements, number: int, found: Found) -> None:
+class Remote:
+    """``sys.remote_exec``, with the face of an injector."""
+
+    def __init__(self, pid: int, folder: Path) -> None:
+        self.pid = pid
+        self.stopped: list[float] = []  # nobody stops it
+        (folder / "session").mkdir(mode=0o700, exist_ok=True)
+        self._session = SessionFolder(folder / "session", {})
+
+    def run(self, text: bytes, seen: Callable[[], bool], timeout: float) -> None:
+        remote_exec.run(self.pid, text, self._session, seen, timeout, lambda where: None)
+
+    def close(self) -> None:
+        pass
+
+
+def entrance(pid: int, folder: Path) -> Injector | Remote:
+    """Return the way into a process that its Python allows."""
+    if plain_python.way_into(pid) == plain_python.REMOTE:
+        return Remote(pid, folder)
+    return Injector(pid)
+
+
+def _request(
+    injector: Injector | Remote, told: Acknowledgements, number: int, found: Found
+) -> None:
     text = bootstrap_text(injector.pid, told.work(number))
     began = time.perf_counter()
     found["requests"] += 1

@@ -13,6 +13,7 @@ from pathlib import Path
 from attaching.work import SPARK
 
 WORK = Path(__file__).with_name("work.py")
+START = 300.0  # seconds for the first line: a JVM takes long on a busy machine
 PATIENCE = 60.0  # seconds for a line more: what takes longer hangs
 
 
@@ -27,7 +28,9 @@ class Target:
                 [python, *_options(kind), str(WORK), kind], stdin=subprocess.PIPE,
                 stdout=out, stderr=err, cwd=folder, start_new_session=True,
             )  # fmt: skip
-        assert self.goes_on(), self._err.read_text()
+        if not self.goes_on(START):
+            self.kill()
+            raise RuntimeError(self._err.read_text(errors="replace")[-500:])
 
     @property
     def pid(self) -> int:
@@ -36,9 +39,9 @@ class Target:
     def alive(self) -> bool:
         return self.process.poll() is None
 
-    def goes_on(self) -> bool:
+    def goes_on(self, patience: float = PATIENCE) -> bool:
         """Whether it prints another line in time."""
-        before, deadline = self._out.stat().st_size, time.monotonic() + PATIENCE
+        before, deadline = self._out.stat().st_size, time.monotonic() + patience
         while self._out.stat().st_size <= before:
             if time.monotonic() > deadline or not self.alive():
                 return False

@@ -23,9 +23,13 @@ MOST = 500  # folders looked at
 _START_FIELD = 19  # of /proc/PID/stat after the command's name: start in ticks since boot
 
 
-def host_line() -> str:
-    """Return what a session folder keeps about this process: pid and start time."""
-    return f"{os.getpid()} {_started(os.getpid())}"
+def host_line(pid: int | None = None) -> str:
+    """Return what a folder keeps about this process, or about ``pid``: pid and start time.
+
+    While a process of that number and start lives, the folder stays.
+    """
+    pid = os.getpid() if pid is None else pid
+    return f"{pid} {_started(pid)}"
 
 
 def sweep(base: Path, now: float | None = None) -> list[Path]:

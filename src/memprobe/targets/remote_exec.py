@@ -5,12 +5,15 @@ memprobe's own Python may be another: so the target's interpreter is started onc
 
 from __future__ import annotations
 
-import contextlib
 import os
+import secrets
+import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
+from memprobe.targets import left_behind
 from memprobe.targets.main_thread import MainThread
 from memprobe.targets.pending.address_space import Memory, read_maps
 from memprobe.targets.pending.refusal import Queued, Refused
@@ -32,25 +35,48 @@ def run(
     """Have the target run ``text``, until ``seen`` tells that it did.
 
     Raises Refused where it may not be asked, Queued when it did not take it in ``timeout``
-    seconds. The request cannot be taken back then, but its file is empty: nothing will happen.
+    seconds. The request cannot be taken back then, so its file stays, and is empty: nothing will
+    happen. (Were it gone, Python would print an error into the program's output.)
     """
-    path = folder.path / _SCRIPT
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(text)
-    _ask(pid, str(path))
-    deadline, told, main = time.monotonic() + timeout, 0.0, MainThread(pid)
+    place = folder.path.parent / secrets.token_hex(8)
+    script = _written(place, pid, text)
     try:
-        while not seen():
-            if time.monotonic() > deadline:
-                raise Queued(main.where())
-            if time.monotonic() > told + TOLD:
-                waiting(main.where())
-                told = time.monotonic()
-            time.sleep(LOOK)
+        _ask(pid, str(script))
     except BaseException:
-        with contextlib.suppress(OSError):
-            os.truncate(path, 0)
+        shutil.rmtree(place, ignore_errors=True)
         raise
+    try:
+        _await(pid, seen, timeout, waiting)
+    except BaseException:
+        os.truncate(script, 0)
+        raise
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def _written(place: Path, pid: int, text: bytes) -> Path:
+    """Write the script into a folder of its own, which stays as long as the target lives."""
+    place.mkdir(mode=0o700)
+    for name, content in ((left_behind.HOST, left_behind.host_line(pid).encode()), (_SCRIPT, text)):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(place / name, flags, 0o600), "wb") as file:
+            file.write(content)
+    return place / _SCRIPT
+
+
+def _await(
+    pid: int, seen: Callable[[], bool], timeout: float, waiting: Callable[[str], None]
+) -> None:
+    deadline, told, main = time.monotonic() + timeout, 0.0, MainThread(pid)
+    while not seen():
+        now = time.monotonic()
+        if now > deadline:
+            raise Queued(main.where())
+        if not os.path.exists(f"/proc/{pid}"):
+            raise Refused("it has ended", "memprobe ps lists what can be attached to")
+        if now > told + TOLD:
+            waiting(main.where())
+            told = now
+        time.sleep(LOOK)
 
 
 def _ask(pid: int, script: str) -> None:
