@@ -1,7 +1,8 @@
 """Attach to processes of every kind, thousands of times: does any of them die, hang or go wrong?
 
     python benchmarks/attach.py [--minutes N] [--seconds S] [--kind K] [--interpreter V]
-                                [--peers] [--live] [--latency] [--again] [-o reports/attach.md]
+                                [--kills] [--peers] [--live] [--latency] [--again]
+                                [-o reports/attach.md]
 
 A piece is one process of one kind in one interpreter: requests that are only acknowledged, then
 whole attaches, then a look whether its output is bit for bit what it always is. The cells with the
@@ -36,6 +37,12 @@ def main() -> int:
         from attaching import peers
 
         _each(peers.pieces(options.rounds), until)
+    elif options.kills:
+        from attaching import killed
+
+        pythons = cells.interpreters().items()
+        _each((killed.piece(name, python, kind, options.seconds)
+               for kind in killed.KINDS for name, python in pythons), until)  # fmt: skip
     elif options.live or options.latency:
         from attaching import live
 
@@ -96,6 +103,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=15, help="of a piece (default: 15)")
     parser.add_argument("--kind", default="", help="only kinds whose name has this in it")
     parser.add_argument("--interpreter", default="", help="only versions with this in them")
+    parser.add_argument("--kills", action="store_true", help="kill memprobe meanwhile instead")
     parser.add_argument("--peers", action="store_true", help="other tools instead")
     parser.add_argument("--live", action="store_true", help="a kernel and a Spark driver instead")
     parser.add_argument("--latency", action="store_true", help="request to answer instead")

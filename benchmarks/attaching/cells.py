@@ -60,13 +60,14 @@ def piece(name: str, python: str, kind: str, seconds: float) -> dict[str, Any]:
             whole = rounds.attaches(WHOLE, began + seconds, rounds.into_process(target.pid))
             found["trouble"] += whole.pop("trouble")
             found.update(whole)
-            _judge(found, target)
+            judge(found, target)
         finally:
             target.kill()
     return found
 
 
-def _judge(found: dict[str, Any], target: Target) -> None:
+def judge(found: dict[str, Any], target: Target) -> None:
+    """Note whether the target has died, hangs, or had another output than always. Ends it."""
     if not target.alive():
         found["deaths"] += 1
         found["trouble"].append(f"died: {target.process.returncode}")

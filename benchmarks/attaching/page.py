@@ -74,6 +74,8 @@ def _table(soaked: list[Piece]) -> str:
         bound = _bound(n).partition(" = ")[2] if n and not any(counts[:5]) else "–"
         stopped = sorted(s for one in same for s in one.get("stopped", []))
         still = f"{_at(stopped, 0.5) * 1e3:.2f} ms, {stopped[-1] * 1e3:.0f} ms" if stopped else "–"
+        kills = sum(one.get("kills", 0) for one in same)
+        kind = f"{kind} ({kills:,} times)" if kills else kind
         cells = [kind, name, f"{n:,}", whole, *counts, bound, still]
         rows.append("| " + " | ".join(map(str, cells)) + " |")
     return "## What was done to what\n\n" + "\n".join(rows)

@@ -57,7 +57,8 @@ class Injector:
             self.runtime: Runtime = find_runtime(self._maps, self.memory.read)
             self.layout: Layout = layout_of(pid, self.runtime, kept_in or cache_folder())
             self._ring = self._found_ring()
-            found = areas(self._maps, self.memory, self.runtime, _start_of_heap(pid))
+            heap = _start_of_heap(pid)
+            found = filter(self._is_ours, areas(self._maps, self.memory, self.runtime, heap))
             self._areas: list[TextArea] = list(itertools.islice(found, MOST_AREAS))
         except OSError as error:
             self.memory.close()
@@ -127,6 +128,11 @@ class Injector:
                     raise
                 return area
         raise Busy("another memprobe is just entering")
+
+    def _is_ours(self, area: TextArea) -> bool:
+        """Whether a place is empty, or holds what a memprobe wrote: only these are ever used."""
+        found = self.memory.read(area.address, area.room)
+        return not found.strip(b"\0") or author_of(found) is not None
 
     def _is_free(self, area: TextArea) -> bool:
         """Whether nobody uses a place; a text that was left by a memprobe that died is none."""
