@@ -37,8 +37,8 @@ while True:
 def piece(name: str, python: str, kind: str, seconds: float) -> dict[str, Any]:
     """Kill one after the other for so long; then make requests, and look at the output."""
     kind_of_it = f"{kind}, memprobe killed at random"
-    found: dict[str, Any] = {"interpreter": name, "kind": kind_of_it,
-                             "deaths": 0, "hangs": 0, "wrong": 0, "kills": 0, "load": load()}  # fmt: skip
+    found: dict[str, Any] = {"interpreter": name, "kind": kind_of_it, "load": load()}
+    found.update(deaths=0, hangs=0, wrong=0, kills=0)
     with tempfile.TemporaryDirectory(prefix="memprobe-attach-") as folder:
         target = Target(python, kind, Path(folder))
         try:

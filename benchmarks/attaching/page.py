@@ -31,6 +31,7 @@ def page(pieces: list[Piece]) -> tuple[str, bool]:
         INTRODUCTION, _measured(pieces, soaked), _sum(total, bad, soaked, failed), _table(soaked),
         _peers([one for one in pieces if "peer" in one]),
         _latency([one for one in pieces if "latency" in one], soaked), _troubles(soaked),
+        _notes([one["note"] for one in pieces if "note" in one]),
     ]  # fmt: skip
     text = "\n\n".join(part.strip() for part in parts if part) + "\n"
     return text, not any(bad.values()) and not failed
@@ -136,3 +137,8 @@ def _troubles(soaked: list[Piece]) -> str:
         return ""
     more = [f"- … and {len(lines) - 30} more"] if len(lines) > 30 else []
     return "## What was said\n\n" + "\n".join([*lines[:30], *more])
+
+
+def _notes(notes: list[str]) -> str:
+    """Tell what somebody wrote into the file of pieces: why some were taken out."""
+    return "## Notes\n\n" + "\n".join(f"- {one}" for one in notes) if notes else ""

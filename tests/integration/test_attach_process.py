@@ -185,7 +185,7 @@ def test_a_second_one_joins_and_the_first_goes_on(works: Works, tmp_path: Path) 
     assert (first.joined, second.joined) == (False, True)
     assert second.folder.path == first.folder.path
     assert second.detach()
-    assert first.ask("status") is not None
+    assert first.ask("status", timeout=60.0) is not None
     done = memprobe("detach", works.pid)
     assert done.returncode == 0, done.stderr
     eventually(lambda: first.poll() is not None and first.ended is not None, "it did not leave")

@@ -102,3 +102,18 @@ def test_a_new_session_sweeps_and_says_whose_it_is(
 
 def test_a_folder_that_cannot_be_listed_is_no_error(tmp_path: Path) -> None:
     assert left_behind.sweep(tmp_path / "missing") == []
+
+
+def test_a_folder_that_goes_while_it_is_looked_at_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    real = os.scandir
+
+    def vanishing(path: object) -> object:
+        entries = list(real(path))  # type: ignore[call-overload]
+        (tmp_path / "gone").rmdir()
+        return entries
+
+    monkeypatch.setattr("os.scandir", vanishing)
+    assert left_behind.sweep(tmp_path) == []

@@ -41,12 +41,17 @@ def sweep(base: Path, now: float | None = None) -> list[Path]:
     except OSError:
         return []
     for folder in folders[:MOST]:
-        if folder.stat(follow_symlinks=False).st_uid == os.getuid() and _is_left(
-            Path(folder.path), now
-        ):
+        if _is_own(folder) and _is_left(Path(folder.path), now):
             shutil.rmtree(folder.path, ignore_errors=True)
             removed.append(Path(folder.path))
     return removed
+
+
+def _is_own(folder: os.DirEntry[str]) -> bool:
+    try:
+        return folder.stat(follow_symlinks=False).st_uid == os.getuid()
+    except OSError:
+        return False  # another memprobe has just removed its own
 
 
 def _is_left(folder: Path, now: float) -> bool:

@@ -56,7 +56,7 @@ def attach(
     def come_in(folder: SessionFolder) -> dict[str, Any]:
         present = _present(pid)
         if present is not None:
-            return _joined(present, folder)
+            return _joined(present, folder, options.timeout)
         return _entered(pid, method, folder, options.timeout, interrupts, say)
 
     return follow(pid, config, options, None, interrupts, come_in)
@@ -81,8 +81,9 @@ def _present(pid: int) -> Path | None:
     return session.folder if session is not None else None
 
 
-def _joined(present: Path, folder: SessionFolder) -> dict[str, Any]:
-    reply = SessionFolder(present, {}).send("join", client=folder.config["client"])
+def _joined(present: Path, folder: SessionFolder, timeout: float) -> dict[str, Any]:
+    client = folder.config["client"]
+    reply = SessionFolder(present, {}).send("join", timeout=timeout, client=client)
     if reply is None or not reply.get("ok"):
         raise TargetError(
             "the probe that is in the process does not answer",
