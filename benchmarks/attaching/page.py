@@ -29,7 +29,7 @@ def page(pieces: list[Piece]) -> tuple[str, bool]:
     failed = sum(one.get("failed", 0) for one in soaked)
     parts = [
         INTRODUCTION, _measured(pieces, soaked), _sum(total, bad, soaked, failed), _table(soaked),
-        _peers([one for one in pieces if "peer" in one]),
+        _stops(soaked), _peers([one for one in pieces if "peer" in one]),
         _latency([one for one in pieces if "latency" in one], soaked), _troubles(soaked),
         _notes([one["note"] for one in pieces if "note" in one]),
     ]  # fmt: skip
@@ -82,6 +82,20 @@ def _table(soaked: list[Piece]) -> str:
     return "## What was done to what\n\n" + "\n".join(rows)
 
 
+def _stops(soaked: list[Piece]) -> str:
+    """Tell how long targets stood still, by how busy the machine was."""
+    rows = ["| load average | stops | median | 99 % | longest |", "|---|--:|--:|--:|--:|"]
+    for low, high in ((0, 6), (6, 12), (12, 20), (20, 1000)):
+        times = sorted(s for one in soaked if low <= one["load"] < high
+                       for s in one.get("stopped", []))  # fmt: skip
+        if times:
+            told = [f"{s * 1e3:,.2f} ms" for s in (_at(times, 0.5), _at(times, 0.99), times[-1])]
+            name = f"{low} to {high}" if high < 1000 else f"over {low}"
+            rows.append(f"| {name} | {len(times):,} | " + " | ".join(told) + " |")
+    said = "How long a target stood still; where memprobe has to wait for a processor, so does it:"
+    return said + "\n\n" + "\n".join(rows)
+
+
 def _peers(peers: list[Piece]) -> str:
     if not peers:
         return ""
@@ -131,7 +145,7 @@ def _at(times: list[float], share: float) -> float:
 
 
 def _troubles(soaked: list[Piece]) -> str:
-    lines = [f"- {one['kind']}, {one['interpreter']}: {line}"
+    lines = [f"- {one['kind']}, {one['interpreter']}: {line.splitlines()[-1]}"
              for one in soaked for line in one.get("trouble", [])]  # fmt: skip
     if not lines:
         return ""

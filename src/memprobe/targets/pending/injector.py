@@ -1,7 +1,7 @@
 """Having a process run a short text at its next safe point, and taking the request back.
 
 The algorithm: everything is found out while the target runs; then all of its threads stand still
-for some tenths of a millisecond in which a text, one entry of its ring of pending calls and the
+for a moment in which a text, one entry of its ring of pending calls and the
 flags are written; then it goes on and runs the entry by itself, with the GIL, between two of its
 own instructions.
 """
