@@ -45,7 +45,7 @@ BUILD_WALKER := $(BIN)/python setup.py --quiet build_ext --inplace
 # Two files of tests at a time: kernels and JVMs mostly wait to be started. Each file shares its own.
 BY_FILE := -n 2 --dist loadfile
 
-.PHONY: help demo native test lint accuracy contrast picture benchmark allocations report-day peers benchmark-snapshot benchmark-spark reclaim soak soak-attach test-matrix clean benchmark-seed
+.PHONY: help demo native test lint accuracy contrast picture benchmark allocations report-day peers benchmark-snapshot benchmark-spark reclaim soak soak-attach test-matrix clean benchmark-seed benchmark-account
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -66,6 +66,7 @@ help:
 	@echo 'make peers        ask other tools about ten of the scenarios, write reports/peers.md'
 	@echo 'make benchmark-snapshot  what a look at the whole heap costs, write reports/snapshot.md'
 	@echo '                  (an hour; goes on where it was cut off)'
+	@echo 'make benchmark-account  how much of real loads the memory account can name, write reports/account.md'
 	@echo 'make benchmark-spark  what fixes on Spark give back and what a job costs, write reports/spark.md'
 	@echo '                  (goes on where it was cut off; PAIRS=10 for a shorter one)'
 	@echo 'make reclaim      what memprobe release predicts and what comes back, write reports/reclaim.md'
@@ -120,6 +121,9 @@ page: $(READY_DEV) $(READY_WALKER)
 
 benchmark: $(READY_DEV) $(READY_WALKER)
 	$(BIN)/python benchmarks/overhead.py $(if $(PAIRS),--pairs $(PAIRS))
+
+benchmark-account: $(READY_DEV) $(READY_WALKER)
+	$(BIN)/python benchmarks/account.py
 
 allocations: $(READY_DEV) $(READY_WALKER)
 	$(BIN)/python benchmarks/allocations.py

@@ -13,6 +13,8 @@ ARRAYS = "array-buffers"  # data of numpy and pandas
 ARROW_LIVE = "arrow-live"
 POLARS_LIVE = "polars-live"
 TORCH = "torch"
+# Memory of libraries that Python objects lead to: nodes of trees, canvases, tables.
+NATIVE_OBJECTS = "native-objects"
 # Freed, and kept by an allocator for what comes next.
 PYTHON_FREE = "python-free"  # free blocks, pools and arenas of Python's own allocator
 MALLOC_RETAINED = "malloc-retained"
@@ -39,7 +41,7 @@ FILES = "files"
 # Nobody can say what it is: the rest up to the resident memory.
 UNKNOWN = "unknown"
 
-LIVE = (PYTHON_OBJECTS, ARRAYS, ARROW_LIVE, POLARS_LIVE, TORCH)
+LIVE = (PYTHON_OBJECTS, ARRAYS, ARROW_LIVE, POLARS_LIVE, TORCH, NATIVE_OBJECTS)
 RETAINED = (PYTHON_FREE, MALLOC_RETAINED, ARROW_RETAINED, POLARS_RETAINED)
 NATIVE = (MALLOC_OTHER, NATIVE_OTHER)
 PROGRAM = (LIBRARIES, MAPPED_FILES, SHARED_MEMORY, THREAD_STACKS)

@@ -6,12 +6,12 @@ import os
 import time
 
 from . import limits, relatives
-from .jvm_account import account_of
-from .jvm_attach import Jvm, Silent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from .jvm_attach import Jvm
 
 SHARE = 0.005  # of the time, that JVMs may be looked into without being asked
 ROUTINE = ("marker", "interval")
@@ -74,6 +74,9 @@ class Context:
             jvm.close()
 
     def _jvm(self, pid: int, role: str, walker: Any) -> tuple[dict[str, Any] | None, str | None]:
+        # Only beside a JVM: what they import, a program that has none may not have loaded.
+        from .jvm_account import Jvm, Silent, account_of
+
         began = time.monotonic()
         direct = self.direct if pid == self.jvm_pid or role == "driver-jvm" else None
         try:

@@ -19,6 +19,7 @@ ORDER = (
     buckets.TORCH, buckets.MALLOC_OTHER, buckets.MALLOC_RETAINED, buckets.NATIVE_OTHER,
     buckets.LIBRARIES, buckets.MAPPED_FILES, buckets.SHARED_MEMORY, buckets.THREAD_STACKS,
     buckets.HEAP_USED, buckets.METASPACE, buckets.CODE_CACHE, buckets.GC_STRUCTURES,
+    buckets.NATIVE_OBJECTS,
 )  # fmt: skip
 # Counted in every process of Python, so that nothing of it is told as zero.
 _ALWAYS = (

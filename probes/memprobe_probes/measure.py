@@ -188,7 +188,9 @@ class Probe:
         return found
 
     def _write_snapshot(self, fields: dict[str, Any], started: int) -> None:
+        cpu = time.thread_time_ns()
         self._write_account(fields["reason"], fields["cell"], fields.pop("account", None))
+        accounted = time.thread_time_ns() - cpu
         fields.setdefault("engine_note", self._engines.note)
         fields["engine"] = self._engines.engine
         fields["took_ns"] = time.monotonic_ns() - started
@@ -197,7 +199,8 @@ class Probe:
         routine = fields["reason"] == "interval"
         copies = self._engines.copies_ns()
         self.governor.spent(copies, on_user_thread=False)
-        self.governor.rest_after(fields.get("pause_ns", 0) + copies, routine=routine)
+        cost = fields.get("pause_ns", 0) + copies + accounted
+        self.governor.rest_after(cost, routine=routine)
 
     def _write_account(self, reason: str, cell: int | None, words: Any) -> None:
         """Write the account that comes with a snapshot, before it: who waits for that reads both.

@@ -4,18 +4,25 @@
 #include <string.h>
 #include <time.h>
 
-enum { LONGEST = 2 /* seconds */, LOOKED_AT = 12 /* words of a piece of memory */ };
+enum { LONGEST = 2 /* seconds */, LONGEST_IN_COPY = 5, LOOKED_AT = 12 /* words of a piece of memory */ };
 
-static uint64_t now(void)
+/* In a copy, which has so much time and no more, by the clock on the wall; from outside by the work
+   that it is: a busy machine is no reason to leave anything out. */
+static uint64_t read_clock(clockid_t clock)
 {
     struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
+    clock_gettime(clock, &time);
     return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
+}
+
+static uint64_t now(const Account *account)
+{
+    return read_clock(account->source.pid ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC);
 }
 
 int account_in_time(Account *account)
 {
-    if (now() < account->deadline)
+    if (now(account) < account->deadline)
         return 1;
     account->shortened++;
     return 0;
@@ -30,6 +37,8 @@ int account_open(Account *account, pid_t pid, int smaps)
         classes_open(&account->classes, &account->source) == 0 &&
         table_open(&account->claims, sizeof(Claim), 1 << 16) == 0 &&
         table_open(&account->given, sizeof(Claim), 1024) == 0 &&
+        table_open(&account->wanted, sizeof(Claim), 1 << 14) == 0 &&
+        table_open(&account->pending, sizeof(Span), 1 << 12) == 0 &&
         table_open(&account->covered, sizeof(Span), 4096) == 0)
         return 0;
     account_close(account);
@@ -38,7 +47,8 @@ int account_open(Account *account, pid_t pid, int smaps)
 
 void account_close(Account *account)
 {
-    Table *tables[] = {&account->claims, &account->given, &account->covered, &account->arenas};
+    Table *tables[] = {&account->claims, &account->given,   &account->wanted,
+                       &account->pending, &account->covered, &account->arenas};
     for (size_t at = 0; at < sizeof tables / sizeof *tables; at++)
         table_close(tables[at]);
     classes_close(&account->classes);
@@ -75,22 +85,26 @@ static int widen(Table *claims)
     return 0;
 }
 
+int account_put(Table *claims, const Claim *claim)
+{
+    if (claims->used * 2 >= claims->room && widen(claims))
+        return -1;
+    put(claims, claim);
+    return 0;
+}
+
 void account_claim(Account *account, uintptr_t address, uint64_t bucket)
 {
     Claim claim = {address, 0, bucket};
-    if (address < 4096 || address % 8)
-        return;
-    if (account->claims.used * 2 >= account->claims.room && widen(&account->claims))
+    if (address >= 4096 && address % 8 == 0 && account_put(&account->claims, &claim))
         account->shortened++;
-    else
-        put(&account->claims, &claim);
 }
 
-const Claim *account_claimed(const Account *account, uintptr_t address)
+const Claim *account_at(const Table *claims, uintptr_t address)
 {
-    const Claim *rows = account->claims.rows;
-    size_t place = place_of(&account->claims, address);
-    for (; rows[place].address; place = (place + 1) & (account->claims.room - 1))
+    const Claim *rows = claims->rows;
+    size_t place = place_of(claims, address);
+    for (; rows[place].address; place = (place + 1) & (claims->room - 1))
         if (rows[place].address == address)
             return &rows[place];
     return NULL;
@@ -252,7 +266,7 @@ Class account_object(Account *account, const uint64_t *words, size_t count)
         Class class = classes_at(&account->classes, words[before + 1]);
         if (class == CLASS_NONE)
             continue;
-        if (class != CLASS_PLAIN)
+        if (class != CLASS_PLAIN && class != CLASS_NATIVE)
             claim_words(account, words + before, count - before, class);
         return class;
     }
@@ -291,8 +305,9 @@ static void look_at_pages(Account *account)
 
 void account_take(Account *account, Balance *balance)
 {
-    uint64_t began = now();
-    account->deadline = began + LONGEST * UINT64_C(1000000000);
+    uint64_t began = read_clock(CLOCK_MONOTONIC);
+    account->deadline = now(account) + UINT64_C(1000000000) *
+                                           (account->source.pid ? LONGEST : LONGEST_IN_COPY);
     look_at_pages(account);
     account_pools(account);
     account_heaps(account);
@@ -304,5 +319,5 @@ void account_take(Account *account, Balance *balance)
         .shortened = account->shortened, .how = (uint64_t)account->pages.how,
     };
     regions_sum(&account->regions, balance->buckets);
-    balance->took = now() - began;
+    balance->took = read_clock(CLOCK_MONOTONIC) - began;
 }

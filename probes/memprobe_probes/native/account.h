@@ -27,6 +27,8 @@ typedef struct {
     Pages pages;
     Table claims;   /* Claim, open addressing by address */
     Table given;    /* Claim, by address: what adapters told */
+    Table wanted;   /* Claim, open addressing: pieces of malloc's that nobody has claimed yet */
+    Table pending;  /* Span: memory whose words may refer to those */
     Table covered;  /* Span: what was looked at piece by piece; sorted at times */
     Table arenas;   /* uintptr_t: where those of Python's own allocator begin, sorted */
     uint64_t live_blocks; /* of Python's own allocator */
@@ -56,8 +58,13 @@ void account_take(Account *account, Balance *balance);
 void account_close(Account *account);
 
 /* For the parts of it. */
+int account_put(Table *claims, const Claim *claim);
+const Claim *account_at(const Table *claims, uintptr_t address);
 void account_claim(Account *account, uintptr_t address, uint64_t bucket);
-const Claim *account_claimed(const Account *account, uintptr_t address);
+static inline const Claim *account_claimed(const Account *account, uintptr_t address)
+{
+    return account_at(&account->claims, address);
+}
 const Claim *account_given_in(const Account *account, uintptr_t start, uintptr_t end);
 void account_add(Account *account, uint64_t bucket, uintptr_t start, uintptr_t end);
 void account_add_part(Account *account, uint64_t bucket, uintptr_t start, uint64_t bytes);
@@ -68,6 +75,12 @@ int account_in_arena(const Account *account, uintptr_t address);
 /* Returns the bucket of a piece of malloc's in use. */
 uint64_t account_bucket(Account *account, uintptr_t data, uintptr_t end);
 Class account_object(Account *account, const uint64_t *words, size_t count);
+
+/* What objects of libraries refer to is behind them: account_want says what may be, account_mark
+   follows the words in `pending`. */
+void account_want(Account *account, uintptr_t data, uintptr_t end);
+void account_look_behind(Account *account, uintptr_t start, uintptr_t end);
+void account_mark(Account *account);
 
 void account_pools(Account *account);
 void account_heaps(Account *account);

@@ -32,6 +32,12 @@ static void meet(Account *account, uintptr_t start, uintptr_t end)
     account_bucket(account, start + CHUNK_HEADER, end);
 }
 
+static void want(Account *account, uintptr_t start, uintptr_t end)
+{
+    if (account_bucket(account, start + CHUNK_HEADER, end) == BUCKET_MALLOC)
+        account_want(account, start + CHUNK_HEADER, end + 8);
+}
+
 static void tell(Account *account, uintptr_t start, uintptr_t end)
 {
     account_add(account, account_bucket(account, start + CHUNK_HEADER, end), start, end);
@@ -122,6 +128,14 @@ static void find_thread_heap(Account *account, const Mapping *row, Table *heaps)
     add_heap(heaps, start, begin, start + size);
 }
 
+static void walk_all(Account *account, const Table *heaps, Used *used)
+{
+    for (size_t at = 0; at < heaps->used; at++) {
+        const Heap *heap = (const Heap *)heaps->rows + at;
+        walk(account, heap->first, heap->end, used, NULL);
+    }
+}
+
 void account_heaps(Account *account)
 {
     Table heaps = {0};
@@ -133,8 +147,9 @@ void account_heaps(Account *account)
         if ((row->is & MAP_PLAIN) && !(row->is & MAP_HEAP))
             find_thread_heap(account, row, &heaps);
     }
-    for (size_t at = 0; at < heaps.used; at++)
-        walk(account, ((Heap *)heaps.rows)[at].first, ((Heap *)heaps.rows)[at].end, meet, NULL);
+    walk_all(account, &heaps, meet);
+    walk_all(account, &heaps, want);
+    account_mark(account);
     for (size_t at = 0; at < heaps.used; at++)
         take_heap(account, (Heap *)heaps.rows + at);
     table_close(&heaps);

@@ -176,6 +176,8 @@ static void find_gaps(Account *account, Table *gaps)
     while (at < count) {
         const Region *row = regions_row(&account->regions, at);
         uintptr_t start = row->start, end = row->end;
+        if (!account_in_time(account))
+            return;
         if (!row->plain || row->heap) {
             at++;
             continue;
@@ -237,6 +239,8 @@ static void follow_variables(Account *account, Table *gaps, int special)
                          row->library != LIBRARY_PYTHON;
         if (!row->library || !row->writable || is_special != special || !row->rss)
             continue;
+        if (!account_in_time(account))
+            return;
         follow(account, gaps, row->start, row->end, row->library);
     }
 }

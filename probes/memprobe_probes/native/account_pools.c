@@ -192,8 +192,9 @@ static void look_at_blocks(Account *account, const char *pool, uintptr_t at, con
     size_t end = header->next_offset < POOL ? header->next_offset : POOL;
     mark_free(pool, at, header, free);
     for (size_t offset = HEADER; offset + size <= end; offset += size)
-        if (!(free[offset / STEP / 64] >> offset / STEP % 64 & 1))
-            account_object(account, (const uint64_t *)(pool + offset), size / 8);
+        if (!(free[offset / STEP / 64] >> offset / STEP % 64 & 1) &&
+            account_object(account, (const uint64_t *)(pool + offset), size / 8) == CLASS_NATIVE)
+            account_look_behind(account, at + offset, at + offset + size);
 }
 
 /* A pool in use: its blocks that are, and the rest of its resident bytes. */

@@ -13,6 +13,8 @@
 #include "proc.h"
 #include "pymalloc.h"
 
+enum { LATEST = 8 }; /* seconds after which a copy has no time left for an account */
+
 static sigjmp_buf way_out;
 
 static int parse_words(PyObject *known, Accounting *accounting)
@@ -58,6 +60,7 @@ static int give(Accounting *accounting)
 /* Reads what the process has now: what comes later of the copy's own tables is not in it. */
 void accounting_begin(Accounting *accounting)
 {
+    clock_gettime(CLOCK_MONOTONIC, &accounting->began);
     int failed = accounting->smaps < 0 ||
                  account_open(&accounting->account, 0, accounting->smaps);
     accounting_close(accounting);
@@ -87,7 +90,9 @@ void accounting_write(Accounting *accounting, int out)
         uint64_t magic;
         Balance balance;
     } told = {.magic = ACCOUNT_MAGIC};
-    if (!accounting->opened)
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    if (!accounting->opened || time.tv_sec - accounting->began.tv_sec > LATEST)
         return;
     catch_faults();
     if (sigsetjmp(way_out, 1) == 0) {

@@ -4,6 +4,7 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <time.h>
 
 #include "account.h"
 
@@ -15,6 +16,7 @@ typedef struct {
     size_t count;
     int smaps; /* -1: no account is asked for */
     int opened;
+    struct timespec began;
     Account account;
 } Accounting;
 

@@ -15,6 +15,13 @@ static const Known known[] = {
     {"list", CLASS_LIST}, {"dict", CLASS_DICT}, {"set", CLASS_SET}, {"frozenset", CLASS_SET},
     {"bytearray", CLASS_BYTEARRAY}, {"array.array", CLASS_ARRAY}, {"numpy.ndarray", CLASS_NDARRAY},
     {"collections.deque", CLASS_DEQUE},
+    {"str", CLASS_PLAIN}, {"int", CLASS_PLAIN}, {"float", CLASS_PLAIN}, {"tuple", CLASS_PLAIN},
+    {"bytes", CLASS_PLAIN}, {"function", CLASS_PLAIN}, {"code", CLASS_PLAIN},
+    {"cell", CLASS_PLAIN}, {"frame", CLASS_PLAIN}, {"type", CLASS_PLAIN},
+    {"method", CLASS_PLAIN}, {"builtin_function_or_method", CLASS_PLAIN},
+    {"method_descriptor", CLASS_PLAIN}, {"wrapper_descriptor", CLASS_PLAIN},
+    {"getset_descriptor", CLASS_PLAIN}, {"member_descriptor", CLASS_PLAIN},
+    {"module", CLASS_PLAIN}, {"property", CLASS_PLAIN}, {"complex", CLASS_PLAIN},
 };
 
 int classes_open(Classes *classes, Source *source)
@@ -67,12 +74,12 @@ Class classes_look(Classes *classes, uintptr_t address)
     for (int step = 0; step < MOST_BASES && base; step++) {
         if (!source_word(classes->source, base + NAME, &pointer) ||
             !name_of(classes->source, pointer, name))
-            return step ? CLASS_PLAIN : CLASS_NONE;
+            return step ? CLASS_NATIVE : CLASS_NONE;
         for (size_t at = 0; at < sizeof known / sizeof *known; at++)
             if (strcmp(name, known[at].name) == 0)
                 return known[at].class;
         if (!source_word(classes->source, base + BASE, &base))
             break;
     }
-    return CLASS_PLAIN;
+    return CLASS_NATIVE;
 }

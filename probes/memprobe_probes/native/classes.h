@@ -7,7 +7,8 @@
 
 typedef enum {
     CLASS_NONE, CLASS_PLAIN, CLASS_LIST, CLASS_DICT, CLASS_SET, CLASS_BYTEARRAY, CLASS_ARRAY,
-    CLASS_NDARRAY, CLASS_DEQUE
+    CLASS_NDARRAY, CLASS_DEQUE,
+    CLASS_NATIVE /* none of Python's own: there may be memory of a library behind it */
 } Class;
 
 enum { CLASSES_KEPT = 1 << 13 };

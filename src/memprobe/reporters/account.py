@@ -15,7 +15,9 @@ MOST_PROCESSES = 6
 NAMES = {
     buckets.PYTHON_OBJECTS: "Python objects", buckets.ARRAYS: "numpy and pandas data",
     buckets.ARROW_LIVE: "Arrow data", buckets.POLARS_LIVE: "polars data",
-    buckets.TORCH: "torch data", buckets.PYTHON_FREE: "free in Python's allocator",
+    buckets.TORCH: "torch data",
+    buckets.NATIVE_OBJECTS: "libraries' objects",
+    buckets.PYTHON_FREE: "free in Python's allocator",
     buckets.MALLOC_RETAINED: "freed, kept by malloc",
     buckets.ARROW_RETAINED: "freed, kept by Arrow's pool",
     buckets.POLARS_RETAINED: "freed, kept by polars",
