@@ -38,7 +38,7 @@ from . import spark
 
 FOLDER = Path(__file__).resolve().parent.parent
 # What is resident of a worker, or live in a heap, is known less exactly than what is stored.
-WIDEST = {"driver-jvm": 0.3, "python-workers": 0.3, "child-processes": 0.15}
+WIDEST = {"driver-jvm": 0.3, "python-workers": 0.3, "child-processes": 0.15, "allocators": 0.15}
 CODE = re.compile(r"MP\d{3}")
 NEED = re.compile(r"^(?P<name>[\w.-]+?)(>=(?P<floor>[\d.]+))?$")
 

@@ -7,6 +7,8 @@ later rules say of the same holders becomes a code in ``also``.
 from __future__ import annotations
 
 from memprobe.analysis.evidence import Evidence
+from memprobe.detectors.allocator_retained import AllocatorRetained
+from memprobe.detectors.arrow_pool_retained import ArrowPoolRetained
 from memprobe.detectors.base import Detector
 from memprobe.detectors.broadcast_retained import BroadcastRetained
 from memprobe.detectors.callback_retained import CallbackRetained
@@ -19,6 +21,7 @@ from memprobe.detectors.executor_pressure import ExecutorPressure
 from memprobe.detectors.growing_container import GrowingContainer
 from memprobe.detectors.idle_context import IdleContext
 from memprobe.detectors.lifetime_tax import LifetimeTax
+from memprobe.detectors.native_growth import NativeGrowth
 from memprobe.detectors.notebook_tax import NotebookTax
 from memprobe.detectors.object_dtype_bloat import ObjectDtypeBloat
 from memprobe.detectors.open_figures import OpenFigures
@@ -54,6 +57,7 @@ DETECTORS: tuple[Detector, ...] = (
     ViewPinsBase(),
     CollectedFrame(),
     ObjectDtypeBloat(),
+    ArrowPoolRetained(),
     DuplicateCache(),
     OrphanCache(),
     UnreadCache(),
@@ -62,6 +66,8 @@ DETECTORS: tuple[Detector, ...] = (
     ExecutorPressure(),
     DriverJvmGrowth(),
     PythonWorkerGrowth(),
+    AllocatorRetained(),
+    NativeGrowth(),
     ChildProcesses(),
     SharedMemoryLeft(),
     NotebookTax(),

@@ -30,6 +30,8 @@ ROOTS = {
     "figure": "open figure",
     "callback": "callback",
     "thread": "thread",
+    "allocator": "allocator",
+    "native": "native code",
     "child-process": "child process",
     "shared-memory": "shared memory",
     "spark-driver": "Spark driver",
