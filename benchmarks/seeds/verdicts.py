@@ -117,7 +117,8 @@ def _parallel(found: Found) -> Told:
 
 
 def _modules(found: Found) -> Told:
-    return "right of %run only in part", (
+    steady = max(found["run_per_round"] or 0, found["import_per_round"] or 0) < 1e6
+    return "right of a script as well, and it does not add up" if steady else "right", (
         f"A file that makes 40 MB: by `%run` the notebook holds {_mb(found['run'])}, and each further round adds "
         f"{_mb(found['run_per_round'])}; as a module on `sys.path` {_mb(found['import'])}, adding "
         f"{_mb(found['import_per_round'])}, and the script holds {_mb(found['import_script'])} too. A name that is "
