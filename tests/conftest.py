@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import signal
 
-# The background job of a shell is told to ignore Ctrl-C, and every process it starts inherits
-# that. Tests that send one would find it ignored through no fault of the program.
+# The background job of a shell is told to ignore Ctrl-C and Ctrl-\, and every process it starts
+# inherits that. Tests that send one would find it ignored through no fault of the program.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
