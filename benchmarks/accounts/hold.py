@@ -133,9 +133,9 @@ def spark() -> dict[str, Any]:
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
-    builder = builder.config("spark.driver.bindAddress", "127.0.0.1")
-    # On a busy machine Python is slow to fetch what it asked for.
-    session = builder.config("spark.python.authenticate.socketTimeout", "300s").getOrCreate()
+    for name in ("spark.driver.bindAddress", "spark.driver.host"):
+        builder = builder.config(name, "127.0.0.1")
+    session = builder.getOrCreate()
     numbers = session.range(ROWS).selectExpr("id", "id * 2 as b", "cast(id as string) as text")
     return {"frame": numbers.toPandas(), "session": session}
 
