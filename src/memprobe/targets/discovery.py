@@ -98,6 +98,8 @@ def _matches(target: str, rows: Sequence[ContextRow], asked: Asked) -> list[Cont
     path = os.path.realpath(os.path.expanduser(target))
     live = [row for row in rows if row.pid is not None]
     readings: list[Callable[[ContextRow], bool]] = [
+        # `memprobe run` itself stands for its script, before it is a process of Python's too.
+        lambda row: row.is_recorded_script and str(row.parent) == target,
         lambda row: target.isdecimal() and row.pid == int(target),
         lambda row: (
             bool(row.connection_file) and os.path.realpath(str(row.connection_file)) == path
@@ -107,7 +109,6 @@ def _matches(target: str, rows: Sequence[ContextRow], asked: Asked) -> list[Cont
             bool(row.notebook) and _same_notebook(path, os.path.realpath(row.notebook or ""))
         ),
         lambda row: _ends_with(row.notebook or row.name, target),
-        lambda row: row.kind == "python" and str(row.parent) == target,  # `memprobe run` itself
         lambda row: row.kind == "python" and row.name == os.path.basename(target),
         lambda row: len(target) >= _SHORTEST_ID and row.kernel_id.startswith(target),
     ]
