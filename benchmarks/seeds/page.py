@@ -10,6 +10,9 @@ import machine
 from seeds.verdicts import verdicts
 
 Kept = dict[str, Any]
+STEADY = 1.25  # times as high as the load may be at the end for times to be compared
+DRIFTED = "not compared: the load changed"
+TIMES = ("wall", "start-up")
 SPEED = (("start-up", "start-up"), ("wall time", "wall"))
 MEMORY = (
     ("peak RSS of Python", "peak"), ("RSS of Python at the end", "rss"),
@@ -50,6 +53,7 @@ def _lines(sizes: dict[str, Kept | None], claims: dict[str, Kept | None]) -> Ite
         yield "Not measured yet."
     for said in dict.fromkeys(one["found"]["said"] for one in known.values()):
         yield f"On {said}, `local[2]`."
+    yield from _busy(known)
     for title, rows in (
         ("Execution speed", SPEED), ("Memory use and resource allocation", MEMORY),
         ("CPU and executor load", CPU),
@@ -64,6 +68,28 @@ def _lines(sizes: dict[str, Kept | None], claims: dict[str, Kept | None]) -> Ite
         yield from verdicts(name, one["found"] if one is not None else None)
     yield ""
     yield from _takeaways(known, claims)
+
+
+def _busy(known: dict[str, Kept]) -> Iterator[str]:
+    """Tell how busy the machine was, and which times say nothing for that."""
+    if not known:
+        return
+    shown = "; ".join(
+        f"{one['found']['rows']:,} rows, {one['loads'][0]:.0f} to {one['loads'][1]:.0f}"
+        for one in known.values()
+    )
+    yield ""
+    yield f"Load average before and after: {shown}."
+    if any(not _steady(one) for one in known.values()):
+        yield (
+            "Where it changed by more than a quarter, wall times of the two contexts are not compared: they "
+            "were measured one after the other. CPU time can be."
+        )
+
+
+def _steady(one: Kept) -> bool:
+    low, high = sorted(one["loads"])
+    return bool(high <= STEADY * max(low, 1.0))
 
 
 def _table(title: str, rows: tuple[tuple[str, str], ...], known: dict[str, Kept]) -> Iterator[str]:
@@ -81,7 +107,8 @@ def _table(title: str, rows: tuple[tuple[str, str], ...], known: dict[str, Kept]
             if measure is None:
                 continue
             cells = [amount(measure["first"], measure["unit"]), _spread(measure["later"], measure["unit"]),
-                     _spread(measure["script"], measure["unit"]), _judged(measure)]  # fmt: skip
+                     _spread(measure["script"], measure["unit"]),
+                     DRIFTED if name in TIMES and not _steady(one) else _judged(measure)]  # fmt: skip
             yield f"| {label} | {one['found']['rows']:,} | {' | '.join(cells)} |"
             if measure["why"] and (measure["first"] is None or measure["script"] is None):
                 reasons.append(f"{label}: {measure['why']}")
@@ -125,9 +152,10 @@ def _takeaways(known: dict[str, Kept], claims: dict[str, Kept | None]) -> Iterat
         told = one["found"]["report"]["contrast"]["totals"]
         rows = f"{one['found']['rows']:,}"
         yield (
-            f"- Of {rows} rows, the first round in a kernel took {amount(told['wall']['first'], 'seconds')} and a "
-            f"script {_spread(told['wall']['script'], 'seconds')}: {_judged(told['wall'])}. What a "
-            f"kernel saves is the start: further rounds take {_spread(told['wall']['later'], 'seconds')}."
+            f"- Of {rows} rows, the first round in a kernel took {amount(told['cpu']['first'], 'seconds')} of CPU in Python "
+            f"and {amount(told['jvm-cpu']['first'], 'seconds')} in the JVM, a script {_spread(told['cpu']['script'], 'seconds')} "
+            f"and {_spread(told['jvm-cpu']['script'], 'seconds')} ({_judged(told['jvm-cpu'])} in the JVM). What a kernel saves is "
+            f"the start: further rounds take {_spread(told['jvm-cpu']['later'], 'seconds')} of the JVM's."
         )
         after, live = told.get("jvm-after"), told["live"]
         if after is not None:

@@ -58,6 +58,16 @@ def test_the_tables_say_why_a_cell_is_empty_and_what_is_noise() -> None:
     )
 
 
+def test_times_of_a_machine_that_got_idle_meanwhile_are_not_compared() -> None:
+    one = kept()
+    one["loads"] = [20.0, 5.0]
+    text = page({"small": one}, {})
+    row = "| wall time | 300,000 | 10.0 s | 2.0 s – 3.0 s | 9.0 s – 11.0 s |"
+    assert f"{row} not compared: the load changed |" in text
+    assert "300,000 rows, 20 to 5" in text
+    assert "load changed" not in page({"small": kept()}, {})
+
+
 @pytest.mark.parametrize("form", ["delta", "parquet"])
 def test_the_cells_are_python_and_name_the_format(form: str) -> None:
     cells = etl.cells({"spark.jars": "a.jar"}, form, Path("/tables"))
@@ -75,9 +85,10 @@ def kept() -> dict[str, Any]:
         "live": measure("bytes", 1e6, (1e6, 1e6), (1e6, 1e6), judgement="no difference"),
         "growth": measure("bytes", None, (0.0, 0.0), (0.0, 0.0), judgement="no difference"),
     }
+    totals["cpu"] = totals["jvm-cpu"] = wall
     report = {"contrast": {"totals": totals, "steps": []}}
     found = {"rows": 300_000, "said": "Parquet tables", "report": report}
-    return {"machine": "", "loads": [1.0, 2.0], "found": found}
+    return {"machine": "", "loads": [2.0, 2.2], "found": found}
 
 
 def measure(
