@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from memprobe.analysis.evidence import Evidence
 from memprobe.analysis.kept_by_allocators import arrow_lately, last_account
 from memprobe.findings import Finding, HeldObject, Holding, PathStep, Reclaim, fingerprint
+from memprobe.recording.schema import ProcessMemory
 from memprobe.reporters.amounts import size
 from memprobe_probes import account_buckets as buckets
 
 POOL = "pyarrow.default_memory_pool()"
 ALLOCATOR = "allocator"
 MUCH = 5  # times ``min-bytes``, of a pool that is in use: advice
+# From here on a good part of the process is an empty pool: below, it is how pools work.
+DOMINATES = 0.35  # of the resident memory, and ten times ``min-bytes``
 IN_THE_WAY = 1 << 20  # bytes of live data from which on it may keep freed pages beside it
 
 
@@ -45,7 +48,8 @@ class ArrowPoolRetained:
     The pool keeps less than `min-bytes`; one of the last cells (`stale-cells`) used a module of
     Arrow, pandas or polars, or a name that holds such data: a pool that is used again is warm, and
     told as advice from five times `min-bytes` on; the account could not tell its pages apart, as
-    without the native walker; in a script, whose end is near.
+    without the native walker; in a script, whose end is near. It is advice, which fails no gate,
+    below ten times `min-bytes` or a third of the resident memory: every deleted table leaves some.
     """
 
     code = "MP304"
@@ -69,7 +73,7 @@ class ArrowPoolRetained:
         yield Finding(
             code=self.code,
             name=self.name,
-            status="advice" if warm else "suspect",
+            status="suspect" if not warm and _dominates(evidence, process, kept) else "advice",
             title="Arrow's memory pool keeps what was freed",
             context=evidence.recording.header.context,
             object=HeldObject(type="pyarrow.MemoryPool", name=POOL),
@@ -85,3 +89,7 @@ class ArrowPoolRetained:
             fix=f"import pyarrow; {POOL}.release_unused()",
             fingerprint=fingerprint(self.code, ALLOCATOR, "pyarrow.MemoryPool", path, ""),
         )
+
+
+def _dominates(evidence: Evidence, process: ProcessMemory, kept: int) -> bool:
+    return kept >= max(10 * evidence.config.min_bytes, DOMINATES * (process.rss or 0))
