@@ -31,7 +31,7 @@ def verified(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, dic
     notebook(folder / "etl.ipynb", *CELLS)
     before = (folder / "etl.ipynb").read_bytes()
     seen = behave(
-        line("--output-format", "json", "etl.ipynb", "--suggest", "--verify", "--keep", "kept"),
+        line("--output-format", "json", "etl.ipynb", "--rounds", "1", "--verify", "--keep", "kept"),
         env=environment(folder), cwd=folder,
     )  # fmt: skip
     assert seen.stderr == ""
