@@ -6,7 +6,7 @@ memory. No method of any object is called, and nothing is kept.
 
 from __future__ import annotations
 
-import types
+import sys
 from itertools import islice
 
 from . import sizes
@@ -24,8 +24,8 @@ MOST_ITEMS = 500  # of one container
 MOST_ROOTS = 2_000
 # Data, code and what stands for the whole program: nothing of ours lies below it.
 _LEAVES = sizes.ids(
-    str, bytes, bytearray, int, float, complex, bool, type(None), types.ModuleType,
-    types.FunctionType, types.BuiltinFunctionType, types.CodeType, types.FrameType, range, slice,
+    str, bytes, bytearray, int, float, complex, bool, type(None), type(sys), type(sizes.ids),
+    type(len), type(sizes.ids.__code__), type(sys._getframe()), range, slice,
 )  # fmt: skip
 _DATA = frozenset({"pandas", "pyarrow", "polars", "scipy", "sklearn", "matplotlib", "IPython",
                    "ipykernel", "traitlets", "zmq", "py4j", "pyspark"})  # fmt: skip
@@ -48,6 +48,9 @@ class Step:
         while found[-1].above is not None:
             found.append(found[-1].above)
         return found[::-1]
+
+
+_SLOT = type(vars(Step)["obj"])  # types.MemberDescriptorType, without the module
 
 
 def below(
@@ -128,7 +131,7 @@ def _slots(cls: type, obj: Any) -> list[tuple[str, Any]]:
         if "__slots__" not in sizes.class_namespace(base):
             continue
         for name, descriptor in list(sizes.class_namespace(base).items()):
-            if type(descriptor) is types.MemberDescriptorType:
+            if type(descriptor) is _SLOT:
                 try:
                     found.append((f".{name}", descriptor.__get__(obj)))
                 except AttributeError:

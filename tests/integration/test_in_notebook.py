@@ -43,6 +43,7 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
     folder = tmp_path_factory.mktemp("kernel")
     (folder / "run").mkdir(mode=0o700)
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(folder / "run")}
+    environment.pop("COLUMNS", None)  # pytest-xdist sets it
     with Kernel(folder, environment) as running:
         running.run("import numpy as np")
         running.control_info()
