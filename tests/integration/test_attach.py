@@ -262,7 +262,8 @@ def test_ctrl_c_between_reading_and_writing_loses_nothing(kernel: Kernel, tmp_pa
     assert recording.end is not None
     assert recording.end.reason == "detach"
     assert [snapshot.reason for snapshot in recording.snapshots] == ["attach", "detach"]
-    assert {f["code"] for f in json.loads(done.stdout)["findings"]} == {"MP202"}
+    found = [one for one in json.loads(done.stdout)["findings"] if one["status"] != "advice"]
+    assert {one["code"] for one in found} == {"MP202"}
 
 
 def test_a_second_ctrl_c_does_not_wait_for_a_kernel_that_is_stuck(tmp_path: Path) -> None:
