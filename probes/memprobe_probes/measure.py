@@ -382,13 +382,14 @@ class Probe:
             return {}
         from . import usage
 
-        found, exprs = usage.of_program(), self._counted().exprs()
+        files = usage.program_files()
+        found, exprs = usage.of_program(files), self._counted().exprs()
         told: dict[str, list[Any]] = {"grown": found.grown(exprs),
                                       "memos": usage.named(exprs, found.memos)}  # fmt: skip
         if "pyspark" in sys.modules:
             from . import cache_calls
 
-            told["cache_calls"] = cache_calls.of_sources(usage.sources())
+            told["cache_calls"] = cache_calls.of_sources(files)
         return told
 
     def guarded(self, *, on_user_thread: bool) -> Guarded:

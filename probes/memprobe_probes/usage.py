@@ -203,17 +203,28 @@ def _own_names(function: ast.AST) -> set[str]:
     return own - elsewhere
 
 
-def of_program() -> Usage:
-    """Return what the sources of the main program and of the user's modules do."""
+def of_program(files: Iterable[tuple[str, bytes]]) -> Usage:
+    """Return what the ``files`` of a program do, as ``program_files`` returns them."""
     usage = Usage()
-    total = 0
-    for _, source in sources():
-        total += len(source)
-        if total > LONGEST_SOURCES:
-            # What was not read may read any container: say nothing rather than something wrong.
-            return Usage()
+    for _, source in files:
         usage.learn(source)
     return usage
+
+
+def program_files() -> list[tuple[str, bytes]]:
+    """Return path and content of the main program and of the user's modules.
+
+    None of them where one cannot be read, or they are too long: what was not read may read any
+    container, and it is better to say nothing than something wrong.
+    """
+    found: list[tuple[str, bytes]] = []
+    total = 0
+    for path, source in _sources():
+        total += len(source)
+        if total > LONGEST_SOURCES:
+            return []
+        found.append((path, source))
+    return found
 
 
 def named(exprs: Iterable[str], names: set[str]) -> list[str]:
@@ -229,11 +240,8 @@ def _path(names: dict[str, Any]) -> str | None:
     return path if type(path) is str else None
 
 
-def sources() -> Iterator[tuple[str, bytes]]:
-    """Yield path and content of the main program and of the user's modules.
-
-    What cannot be read has more bytes than anybody looks at.
-    """
+def _sources() -> Iterator[tuple[str, bytes]]:
+    """Yield path and content; what cannot be read has more bytes than anybody looks at."""
     main = sys.modules.get("__main__")
     spaces = [vars(main)] if main is not None else []
     spaces += [names for _, names in roots.user_modules(set())]

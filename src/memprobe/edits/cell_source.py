@@ -13,6 +13,7 @@ import re
 import tokenize
 from dataclasses import dataclass, field
 
+from memprobe.statements import by_line, first_line
 from memprobe.targets.magics import CODE_MAGICS, transformed
 
 # Cell magics whose body runs in the notebook's own namespace, as it stands.
@@ -131,8 +132,8 @@ def _groups(tree: ast.Module, python: str, cell: CellSource) -> list[Group]:
     raw_of = _same_lines(ours, cell.lines[cell.head :])
     ends = _logical_ends(python)
     groups = []
-    for nodes in _sharing_lines(tree.body):
-        first = _first_line(nodes[0])
+    for nodes in by_line(tree.body):
+        first = first_line(nodes[0])
         last = max(one.end_lineno or one.lineno for one in nodes)
         end = min((line for line in ends if line >= last), default=last)
         known = [raw_of.get(line) for line in range(first, end + 1)]
@@ -191,21 +192,6 @@ def _is_silenced(python: str) -> bool:
     """Whether the last token is a semicolon, as IPython asks before it displays."""
     last = [one for one in _tokens(python) if one.type not in _SILENT][-1:]
     return bool(last) and last[0].string == ";"
-
-
-def _sharing_lines(body: list[ast.stmt]) -> list[list[ast.stmt]]:
-    groups: list[list[ast.stmt]] = []
-    for node in body:
-        if groups and _first_line(node) <= (groups[-1][-1].end_lineno or 0):
-            groups[-1].append(node)
-        else:
-            groups.append([node])
-    return groups
-
-
-def _first_line(node: ast.stmt) -> int:
-    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
-    return min([node.lineno, *(decorator.lineno for decorator in decorators)])
 
 
 def _blank_at_end(lines: list[str]) -> int:

@@ -39,7 +39,7 @@ def parts(spark: SparkReport) -> Iterator[tuple[tuple[str, ...], list[list[str]]
         spark.executors or [],
         spark.broadcasts or [],
     )
-    told = [row for row in broadcasts if row.memory or row.disk or row.file or row.in_python]
+    told = [row for row in broadcasts if _is_stored(row)]
     if caches:
         yield CACHES, list(map(_cache, caches[:SHOWN])), _more(len(caches), SHOWN, "cache")
     if executors:

@@ -11,6 +11,7 @@ import ast
 import difflib
 from dataclasses import dataclass
 
+from memprobe.statements import first_line
 from memprobe.targets.derived_script import Cell, Script, Start
 from memprobe_probes.names import of_cell
 
@@ -38,7 +39,7 @@ def align(content: bytes, cells: list[Cell], name: str) -> Script:
 
 def _statements(tree: ast.Module, cell: int) -> list[Statement]:
     return [
-        Statement(_first_line(node), cell, ast.dump(node), _binds(node))
+        Statement(first_line(node), cell, ast.dump(node), _binds(node))
         for node in tree.body
         if not _is_text(node)
     ]
@@ -57,11 +58,6 @@ def _is_text(node: ast.stmt) -> bool:
 
 def _binds(node: ast.stmt) -> frozenset[str]:
     return frozenset(of_cell(ast.unparse(node)).bound)
-
-
-def _first_line(node: ast.stmt) -> int:
-    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
-    return min([node.lineno, *(decorator.lineno for decorator in decorators)])
 
 
 def _matched(own: list[Statement], theirs: list[Statement]) -> dict[int, int]:

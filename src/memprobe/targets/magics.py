@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from memprobe.statements import by_line, first_line
+
 # Magics whose cell or line is ordinary code that they time, watch or capture.
 CODE_MAGICS = frozenset(
     {"time", "timeit", "capture", "prun", "memprobe", "memit", "mprun", "lprun", "python"}
@@ -104,8 +106,8 @@ def _assembled(python: str, tree: ast.Module, may_raise: bool) -> Translated:
     futures: list[str] = []
     pieces: list[str] = []
     position = 0
-    for group in _by_line(tree.body):
-        first, last = _first_line(group[0]), max(one.end_lineno or one.lineno for one in group)
+    for group in by_line(tree.body):
+        first, last = first_line(group[0]), max(one.end_lineno or one.lineno for one in group)
         between, own = lines[position : first - 1], lines[first - 1 : last]
         position = last
         pieces += between
@@ -282,19 +284,3 @@ def _has_body(node: ast.stmt) -> bool:
 def _futures(node: ast.stmt) -> list[str]:
     future = isinstance(node, ast.ImportFrom) and node.module == "__future__"
     return [alias.name for alias in node.names] if future else []  # type: ignore[attr-defined]
-
-
-def _first_line(node: ast.stmt) -> int:
-    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
-    return min([node.lineno, *(decorator.lineno for decorator in decorators)])
-
-
-def _by_line(body: list[ast.stmt]) -> list[list[ast.stmt]]:
-    """Return the statements, those that share a line together."""
-    groups: list[list[ast.stmt]] = []
-    for node in body:
-        if groups and _first_line(node) <= (groups[-1][-1].end_lineno or 0):
-            groups[-1].append(node)
-        else:
-            groups.append([node])
-    return groups
