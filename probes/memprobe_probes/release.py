@@ -151,7 +151,7 @@ class Release:
         places: dict[str, Any] = {"driver-python": {"before": reclaimed.resident()}}
         if self.spark is not None:
             places["executors"] = {"before": self.spark.stored()}
-            places["driver-jvm"] = {"before": self.spark.heap()}
+            places["driver-jvm"] = {"before": self.spark.heap_at_rest()}
         while ready:
             _cut(*ready.pop(0))
         prepared = None

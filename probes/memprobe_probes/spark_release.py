@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 PATIENCE = 60.0  # seconds for one answer: to unpersist waits for the executors
 CLEANED = 2.0  # seconds after a collection in which Spark's cleaner has removed blocks
 _STEP = 0.25
+_NOISE = 1_000_000  # bytes by which the heap differs between two collections anyhow
 
 
 class SparkCuts:
@@ -118,6 +119,22 @@ class SparkCuts:
         except (JvmGone, JvmError):
             return None
         return used if type(used) is int else None
+
+    def heap_at_rest(self) -> int | None:
+        """Return it once one more collection gives nothing back, or after ``CLEANED`` seconds.
+
+        Spark's cleaner removes blocks after a collection whose owners it found gone: they were
+        let go before us, and would count as ours if they went between two readings.
+        """
+        until = time.monotonic() + CLEANED
+        last = self.heap()
+        while last is not None and time.monotonic() < until:
+            time.sleep(_STEP)
+            found = self.heap()
+            if found is None or last - found < _NOISE:
+                return found
+            last = found
+        return last
 
     def heap_at_last(self) -> int | None:
         """Return it once what the first collection set free is gone as well."""

@@ -31,10 +31,10 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
 def test_spark_lets_go_of_the_named_entries_and_of_nothing_else(
     kernel: Kernel, tmp_path: Path
 ) -> None:
-    kernel.run(f"lost = {ROWS.format(rows=1_500_000)}\nlost.count();")
+    kernel.run(f"lost = {ROWS.format(rows=4_500_000)}\nlost.count();")
     kernel.run("del lost")
-    kernel.run(f"stale = {ROWS.format(rows=1_600_000)}\nstale.count();")
-    kernel.run(f"used = {ROWS.format(rows=1_700_000)}\nused.count();")
+    kernel.run(f"stale = {ROWS.format(rows=4_800_000)}\nstale.count();")
+    kernel.run(f"used = {ROWS.format(rows=5_100_000)}\nused.count();")
     kernel.run(
         "import numpy\nweights = spark.sparkContext.broadcast(numpy.random.rand(2_000_000))\n"
         "spark.sparkContext.parallelize(range(2), 1)"
@@ -59,9 +59,9 @@ def test_spark_lets_go_of_the_named_entries_and_of_nothing_else(
     stored = answer["places"]["executors"]
     assert stored["after"] == 0
     assert stored["before"] == sum(one.reclaim.bytes for one in wanted)
-    heap = answer["places"]["driver-jvm"]
+    heap = answer["places"]["driver-jvm"]  # Spark's records of the entries, some MB, go with them
     assert heap["before"] - heap["after"] == pytest.approx(stored["before"], rel=0.15)
     assert kernel.value("[one.is_cached for one in (used, stale)]") == [True, False]
     left = "spark.sparkContext._jsc.sc().getRDDStorageInfo()"
     assert kernel.value(f"len({left})") == 1
-    assert kernel.value("used.count()") == 1_700_000
+    assert kernel.value("used.count()") == 5_100_000
