@@ -42,6 +42,9 @@ WALKER       := probes/memprobe_probes/walker.c $(wildcard probes/memprobe_probe
 READY_WALKER := $(VENV)/.ready-walker
 BUILD_WALKER := $(BIN)/python setup.py --quiet build_ext --inplace
 
+# The walkers that a probe takes along to another machine, for Linux on both kinds of processor.
+READY_CARRIED := $(VENV)/.ready-walkers
+
 # Two files of tests at a time: kernels and JVMs mostly wait to be started. Each file shares its own.
 BY_FILE := -n 2 --dist loadfile
 
@@ -55,6 +58,7 @@ help:
 	@echo '                  which needs Java)'
 	@echo 'make lint         ruff and mypy'
 	@echo 'make native       build the native walker in place; fails where it does not compile'
+	@echo 'make walkers      build the walkers that probes take along to other machines (with Zig)'
 	@echo 'make accuracy     run every labelled scenario, write reports/accuracy.md'
 	@echo 'make contrast     contrast every labelled pair, write reports/contrast-sample.*'
 	@echo 'make picture      draw the README'"'"'s picture again, from a real run of the demo'
@@ -84,7 +88,7 @@ help:
 demo: $(READY_DEMO) $(READY_WALKER)
 	@$(BIN)/memprobe demo
 
-test: java lint
+test: java lint walkers
 	$(BIN)/python -m pytest $(BY_FILE)
 
 # First of all, so that nobody waits for minutes to hear it.
@@ -97,6 +101,14 @@ java:
 native: $(READY_DEV)
 	MEMPROBE_REQUIRE_WALKER=1 $(BUILD_WALKER)
 	@touch $(READY_WALKER)
+
+.PHONY: walkers
+walkers: $(READY_CARRIED)
+
+$(READY_CARRIED): setup.py $(WALKER) | $(READY_DEV)
+	@echo 'building the walkers for other machines'
+	@$(BIN)/python setup.py --quiet build_walkers
+	@touch $@
 
 lint: $(READY_DEV) $(READY_WALKER)
 	$(BIN)/ruff check .
@@ -178,7 +190,7 @@ pytest-spark: $(READY_SPARK) $(READY_WALKER)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info src/*.egg-info probes/*.egg-info
-	rm -f probes/memprobe_probes/walker.*.so
+	rm -f probes/memprobe_probes/walker.*.so src/memprobe/walkers/*.so
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis benchmarks/.cache
 	find src probes tests scenarios benchmarks -name __pycache__ -type d -exec rm -rf {} +
 

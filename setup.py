@@ -3,16 +3,22 @@
 The native walker is one extension for every CPython from 3.10 (the stable ABI). Where it cannot be
 built the package works without it, and then the wheel must not claim to be for one ABI.
 ``MEMPROBE_REQUIRE_WALKER=1`` in the environment makes a walker that does not compile an error.
+
+A probe that is sent to another machine takes a walker along for it: ``setup.py build_walkers``
+builds those for Linux on both kinds of processor, with Zig's C compiler, on whatever machine. They
+are data of the package: nothing here loads them.
 """
 
 import contextlib
 import os
 import shutil
+import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from typing import ClassVar
 
-from setuptools import Extension, setup
+from setuptools import Command, Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
@@ -21,6 +27,16 @@ PAGES = Path("docs")
 PROBES = Path("probes", "memprobe_probes")
 LIMITED_API = 0x030A0000  # 3.10
 PLATFORMS = ("linux-x86_64", "linux-aarch64")
+SOURCES = [str(PROBES / "walker.c"), *sorted(map(str, PROBES.glob("native/*.c")))]
+MACROS = [("Py_LIMITED_API", hex(LIMITED_API))]
+# No debug information: it is four times the code, and tells the folders of this machine.
+COMPILING = ["-std=c11", "-O3", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra"]
+# Every symbol is bound when it is loaded: its cloned child must not enter the loader.
+LINKING = ["-Wl,-z,relro,-z,now"]
+
+CARRIED = Path("src", "memprobe", "walkers")
+MACHINES = ("x86_64", "aarch64")
+LIBC = "2.17"  # of the oldest system that any Python from 3.10 is distributed for
 
 
 def walker() -> list[Extension]:
@@ -30,13 +46,11 @@ def walker() -> list[Extension]:
         return []
     extension = Extension(
         "memprobe_probes.walker",
-        sources=[str(PROBES / "walker.c"), *sorted(map(str, PROBES.glob("native/*.c")))],
+        sources=SOURCES,
         depends=["setup.py", *sorted(map(str, PROBES.glob("native/*.h")))],
-        define_macros=[("Py_LIMITED_API", hex(LIMITED_API))],
-        # No debug information: it is four times the code, and tells the folders of this machine.
-        extra_compile_args=["-std=c11", "-O3", "-g0", "-fvisibility=hidden", "-Wall", "-Wextra"],
-        # Every symbol is bound when it is loaded: its cloned child must not enter the loader.
-        extra_link_args=["-Wl,-z,relro,-z,now"],
+        define_macros=MACROS,
+        extra_compile_args=COMPILING,
+        extra_link_args=LINKING,
         py_limited_api=True,
         optional=not os.environ.get("MEMPROBE_REQUIRE_WALKER"),
     )
@@ -79,6 +93,39 @@ class BuildWalker(build_ext):
                 os.replace(f"{place}.new", place)
 
 
+class BuildCarriedWalkers(Command):
+    """Builds the walkers that probes take along, for each kind of processor, with Zig."""
+
+    description = "build the native walkers for other machines (needs the package ziglang)"
+    user_options: ClassVar[list[tuple[str, str, str]]] = []
+
+    def initialize_options(self) -> None:
+        """Nothing can be chosen."""
+
+    def finalize_options(self) -> None:
+        """Nothing was chosen."""
+
+    def run(self) -> None:
+        """Put each file in its place when it is whole."""
+        CARRIED.mkdir(exist_ok=True)
+        for machine in MACHINES:
+            place = CARRIED / f"linux-{machine}.so"
+            subprocess.run([*self.compiler(machine), "-o", f"{place}.new"], check=True)
+            os.replace(f"{place}.new", place)
+
+    def compiler(self, machine: str) -> list[str]:
+        """Return the command that compiles and links for ``machine``.
+
+        Of this Python's headers only what both kinds of 64-bit Linux have in common is used.
+        """
+        macros = [f"-D{name}={value}" for name, value in MACROS]
+        return [
+            *(sys.executable, "-m", "ziglang", "cc", "-target", f"{machine}-linux-gnu.{LIBC}"),
+            *("-shared", "-fPIC", "-s", *COMPILING, *LINKING, *macros),
+            *("-I", sysconfig.get_paths()["include"], *SOURCES),
+        ]
+
+
 class WheelOfWhatWasBuilt(bdist_wheel):
     """Tags the wheel by what is in it: for one ABI only where the extension is there."""
 
@@ -104,6 +151,7 @@ setup(
     cmdclass={
         "build_py": BuildWithPages,
         "build_ext": BuildWalker,
+        "build_walkers": BuildCarriedWalkers,
         "bdist_wheel": WheelOfWhatWasBuilt,
     },
     ext_modules=EXTENSIONS,

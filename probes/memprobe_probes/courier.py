@@ -153,20 +153,26 @@ class Courier:
 
 
 def _unpacked(walker: Any, folder: str) -> Any:
-    """Write the walker that came in the message into our private folder; return where it is."""
-    content = walker.pop("content", None) if isinstance(walker, dict) else None
-    if not content:
+    """Write the walker for this processor into our private folder; return where it is.
+
+    ``walker`` came in the message: ``{"name", "built": [{"machine", "sha256", "content"}]}``.
+    """
+    if not isinstance(walker, dict) or "built" not in walker:
         return walker
+    machine = os.uname().machine
+    fits = [one for one in walker.pop("built") if one["machine"] == machine]
+    if not fits:
+        return {"missing": f"did not come along for this kind of processor ({machine})"}
     path = os.path.join(folder, str(walker["name"]))
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(path, flags, 0o600)
     try:
-        data = memoryview(zlib.decompress(binascii.a2b_base64(content)))
+        data = memoryview(zlib.decompress(binascii.a2b_base64(fits[0]["content"])))
         while data:
             data = data[os.write(fd, data) :]
     finally:
         os.close(fd)
-    return {"path": path, "sha256": walker["sha256"]}
+    return {"path": path, "sha256": fits[0]["sha256"]}
 
 
 def _remove(folder: str) -> None:

@@ -3,6 +3,7 @@
 One file fits every CPython from 3.10 on the same platform. It lies beside this module where that
 is a file; a probe that came as text is told by its host where the host's own file is. That path
 may mean nothing here, or another file (a container, another machine), so it is looked at first.
+Where it lies on a file system that nothing may be executed from, it is loaded from memory.
 
 Nothing is put on ``sys.path`` or into ``sys.modules``. A loaded file stays mapped until the process
 ends, as every extension does; the module object goes with the probe, and a later probe makes a new
@@ -62,7 +63,7 @@ def described(path: str) -> dict[str, Any]:
 def _load(where: Where) -> Loaded:
     try:
         _refuse_interpreter()
-        module = _module(_place(where))
+        module = _module(*_place(where))
         told = module.check()
         if told is not None:
             raise Refused(f"does not fit this Python: {told}")
@@ -89,18 +90,19 @@ def _refuse_interpreter() -> None:
         raise Refused("knows Python 3.10 to 3.14, and this is {}.{}".format(*version))
 
 
-def _place(where: Where) -> str:
-    """Return the path to load: of the file beside this module, else of the one ``where`` names."""
+def _place(where: Where) -> tuple[str, bytes]:
+    """Return path and content: of the file beside this module, else of the one that is named."""
     own = _own_file()
     if own is not None and os.path.exists(own):
-        _refuse_machine(own, _content(own))
-        return own
+        content = _content(own)
+        _refuse_machine(content)
+        return own, content
     if where is None:
         raise Refused(NOT_BUILT)
     return _named({"path": where} if isinstance(where, str) else where)
 
 
-def _named(where: dict[str, Any]) -> str:
+def _named(where: dict[str, Any]) -> tuple[str, bytes]:
     if "missing" in where:
         raise Refused(where["missing"])
     path = str(where["path"])
@@ -114,8 +116,8 @@ def _named(where: dict[str, Any]) -> str:
         raise Refused("may not be read by the user that this process runs as") from None
     if "sha256" in where and where["sha256"] != _digest(content):
         raise Refused("is another file for this process, as in a container; run memprobe there")
-    _refuse_machine(path, content)
-    return path
+    _refuse_machine(content)
+    return path, content
 
 
 def _own_file() -> str | None:
@@ -147,16 +149,14 @@ def _digest(content: bytes) -> str:
     return sha256(content).hexdigest()[:DIGITS]
 
 
-def _refuse_machine(path: str, content: bytes) -> None:
-    """Refuse what is not for this kind of machine, and what may not be mapped to run."""
+def _refuse_machine(content: bytes) -> None:
+    """Refuse what is not for this kind of machine."""
     if content[:4] != b"\x7fELF":
         raise Refused("is no extension module")
     ours = _start_of_this_program()
     if ours and (content[4:6], content[18:20]) != (ours[4:6], ours[18:20]):
         # Word size and byte order, then the kind of processor.
         raise Refused("was built for another kind of processor; install memprobe on this one")
-    if os.statvfs(path).f_flag & _NOEXEC:
-        raise Refused("lies where nothing may be executed (mounted noexec)")
 
 
 def _start_of_this_program() -> bytes:
@@ -170,12 +170,40 @@ def _start_of_this_program() -> bytes:
         os.close(fd)
 
 
-def _module(path: str) -> Any:
-    """Return a new module object made from the file at ``path``."""
+def _module(path: str, content: bytes) -> Any:
+    """Return a new module object made from the file at ``path``, or from its content in memory."""
+    if not os.statvfs(path).f_flag & _NOEXEC:
+        return _module_at(_unused_name(os.path.realpath(path)))
+    fd = _in_memory(content)
+    try:
+        return _module_at(_unused_name(f"/proc/self/fd/{fd}"))
+    finally:
+        os.close(fd)  # what is mapped stays
+
+
+def _in_memory(content: bytes) -> int:
+    """Return the descriptor of a file that lies in no folder."""
+    try:
+        fd = os.memfd_create(FILE, os.MFD_CLOEXEC)
+    except (AttributeError, OSError):
+        raise Refused(
+            "lies where nothing may be executed (mounted noexec), and files in memory are not "
+            "allowed here"
+        ) from None
+    try:
+        data = memoryview(content)
+        while data:
+            data = data[os.write(fd, data) :]
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _module_at(path: str) -> Any:
     from _frozen_importlib import module_from_spec
     from _frozen_importlib_external import ExtensionFileLoader, spec_from_file_location
 
-    path = _unused_name(os.path.realpath(path))
     loader = ExtensionFileLoader(NAME, path)
     spec = spec_from_file_location(NAME, path, loader=loader)
     assert spec is not None
@@ -193,7 +221,7 @@ def _unused_name(path: str) -> str:
     others = {
         inode
         for inode, mapped in _mapped_files()
-        if mapped != path and mapped.removesuffix(" (deleted)").endswith(f"/{FILE}")
+        if mapped != path and mapped.removesuffix(" (deleted)").endswith((f"/{FILE}", f":{FILE}"))
     }
     folder, _, name = path.rpartition("/")
     return f"{folder}/{'./' * len(others)}{name}"

@@ -137,7 +137,7 @@ def test_recording_comes_back_and_the_kernel_is_as_before(
 def test_native_walker_travels_with_the_probe(
     server: JupyterServer, page: Browser, tmp_path: Path
 ) -> None:
-    if "content" not in jupyter_server.walker_file.carried():
+    if "built" not in jupyter_server.walker_file.carried():
         pytest.skip("the native walker is not built here")
     attachment = _attach(server, tmp_path / "a.memprobe")
     found = _wait(attachment, _has(Snapshot))

@@ -221,8 +221,12 @@ def test_another_word_size_byte_order_or_processor_is_refused(
 
 
 @needs_walker
-def test_a_file_that_may_not_be_executed_is_told(tmp_path: Path) -> None:
+def test_a_file_that_may_not_be_executed_is_told_where_memory_may_not_either(
+    tmp_path: Path,
+) -> None:
     code = (
+        "import os\n"
+        "del os.memfd_create\n"
         "from memprobe_probes import native_walker\n"
         "native_walker._own_file = lambda: None\n"
         f"print(native_walker.load({str(tmp_path / native_walker.FILE)!r})[1])"
