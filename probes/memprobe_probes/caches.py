@@ -8,6 +8,7 @@ import gc
 import sys
 import types
 
+from . import sizes
 from .sampling import OWN_REFERENCES
 
 TYPE_CHECKING = False
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 LRU_CACHE: type = _functools._lru_cache_wrapper
 _info = vars(LRU_CACHE)["cache_info"]
 _MOST_KEYS = 2000
+_namespace = vars(type)["__dict__"].__get__  # past metaclasses, whose code must not run
 
 
 def unwrapped(held: Any) -> Any:
@@ -40,27 +42,31 @@ def entries(cache: Any) -> int:
 def facts(obj: Any, *, method: bool = False) -> dict[str, Any] | None:
     """Return the counters of an ``lru_cache``, or None for anything else.
 
-    ``method``: it lies in a class, so that the first part of its keys is an instance; ``lost``
-    then counts the instances that only the cache still refers to.
+    ``method``: it lies in a class, so that the first part of its keys is an instance;
+    ``instances`` then counts them, and ``lost`` those that only the cache still refers to and no
+    equal one can stand in for.
     """
     if type(obj) is not LRU_CACHE:
         return None
     hits, misses, maxsize, size = _info(obj)
     found = {"size": size, "maxsize": maxsize, "hits": hits, "misses": misses, "method": method}
     if method and size:
-        found["lost"] = _lost(obj)
+        found["instances"], found["lost"] = _instances(obj)
     return found
 
 
-def _lost(cache: Any) -> int:
-    """Count the instances among the keys that have no reference but those of the keys."""
+def _instances(cache: Any) -> tuple[int, int]:
+    """Count the instances among the keys, and those that have no reference but those of the keys.
+
+    An instance with an ``__eq__`` of its own is never lost: the next equal one finds its results.
+    """
     owners: list[Any] = []
     for held in gc.get_referents(cache):
         if type(held) is dict:
             # A key is a tuple of the arguments; one plain number or text is a key of its own.
             owners += [key[0] for key in list(held)[:_MOST_KEYS] if type(key) is tuple and key]
     held = None
-    return _held_only_here(owners)
+    return len(set(map(id, owners))), _held_only_here(owners)
 
 
 def _held_only_here(owners: list[Any]) -> int:
@@ -73,6 +79,14 @@ def _held_only_here(owners: list[Any]) -> int:
         id(one)
         for one, count in zip(owners, counts)
         # Each of its keys refers to it, and so does our list as often.
-        if count - (OWN_REFERENCES - 1) <= 2 * keys[id(one)]
+        if count - (OWN_REFERENCES - 1) <= 2 * keys[id(one)] and _equals_itself_only(type(one))
     }
     return len(lost)
+
+
+def _equals_itself_only(cls: type) -> bool:
+    """Whether instances of a class are compared by identity."""
+    for base in sizes.mro(cls):
+        if "__eq__" in _namespace(base):
+            return base is object
+    return False

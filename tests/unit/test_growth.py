@@ -255,8 +255,10 @@ def test_a_cache_nobody_asks_any_more(cache: Cache, status: str | None) -> None:
     [
         (Cache(size=4, misses=4), None),
         (Cache(size=40, misses=40), None),  # grown in one cell
-        (Cache(size=4, misses=4, method=True, lost=2), None),
-        (Cache(size=4, misses=4, method=True, lost=3), "leaking"),
+        (Cache(size=4, misses=4, method=True, instances=4, lost=2), None),
+        (Cache(size=4, misses=4, method=True, instances=4, lost=3), "leaking"),
+        (Cache(size=4, misses=4, method=True, instances=1, lost=1), "leaking"),
+        (Cache(size=4, misses=4, method=True, instances=1, lost=0), None),
     ],
 )
 def test_a_cache_that_was_asked_lately(cache: Cache, status: str | None) -> None:
@@ -281,6 +283,27 @@ def test_a_dict_used_or_named_as_a_cache(expr: str, memos: list[str]) -> None:
     found = recording(runs, [holder(expr, type="dict")], [Group(holders=[0], bytes=80 * MB)],
                       memos=memos)  # fmt: skip
     assert [(one.code, one.also) for one in findings(found)] == [("MP102", ["MP202"])]
+
+
+@pytest.mark.parametrize(
+    ("grown", "warm", "cache", "fires"),
+    [
+        (5, 0, None, True),
+        (4, 0, None, False),  # a few tables, each loaded once
+        (6, 1, None, False),  # a cell found what it asked for
+        (6, 0, Cache(size=6, misses=6), True),
+        (6, 0, Cache(size=6, misses=6, hits=2), False),  # cells ask it more than once
+        (6, 0, Cache(size=6, misses=6, maxsize=9), False),
+    ],
+)
+def test_a_cache_that_every_cell_adds_to(
+    grown: int, warm: int, cache: Cache | None, fires: bool
+) -> None:
+    runs = [Run(f"cell {n}", used="CACHE", lengths={"CACHE": n}) for n in range(1, grown + 1)]
+    runs += [Run(f"warm {n}", used="CACHE") for n in range(warm)]
+    kept = holder("CACHE", type="dict", cache=cache)
+    found = findings(recording(runs, [kept], [Group(holders=[0], bytes=80 * MB)]))
+    assert [(one.code, one.status) for one in found] == [("MP102", "suspect")] * fires
 
 
 # --- scripts ----------------------------------------------------------------------------------

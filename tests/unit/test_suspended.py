@@ -86,8 +86,31 @@ def test_a_methods_cache_counts_the_instances_that_only_it_keeps(source: type[So
     instance = None
     facts = caches.facts(vars(source)["load"], method=True)
     assert facts == {
-        "size": 6, "maxsize": None, "hits": 0, "misses": 6, "method": True, "lost": 2,
+        "size": 6, "maxsize": None, "hits": 0, "misses": 6, "method": True,
+        "instances": 3, "lost": 2,
     }  # fmt: skip
+
+
+class Equal:
+    """Every instance finds what another has asked for."""
+
+    def __eq__(self, other: object) -> bool:
+        raise AssertionError("compared by a probe")
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    @functools.lru_cache(maxsize=None)  # noqa: B019, UP033
+    def load(self, part: int) -> Any:
+        return big(1)
+
+
+def test_an_instance_that_an_equal_one_stands_in_for_is_not_lost() -> None:
+    Equal().load(1)
+    facts = caches.facts(vars(Equal)["load"], method=True)
+    Equal.load.cache_clear()
+    assert facts is not None
+    assert (facts["instances"], facts["lost"]) == (1, 0)
 
 
 def test_a_static_methods_cache_is_no_methods(source: type[Source]) -> None:

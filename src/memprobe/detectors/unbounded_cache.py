@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from memprobe.analysis.describe import finding
 from memprobe.analysis.evidence import NAMESPACE, Evidence
 from memprobe.analysis.grown import KINDS, Kept, kept_by, names_stale, round_words, with_growth
-from memprobe.analysis.growth import CellGrowth, windows_grown
+from memprobe.analysis.growth import CellGrowth, base, windows_grown
 from memprobe.detectors.caching import is_cache
 from memprobe.detectors.letting_go import deletions, display_deletions
 from memprobe.findings import Finding, Status
@@ -15,6 +15,7 @@ from memprobe.recording.schema import Cache, Holder
 
 # Without a measurement over time so many entries are needed to call a cache growing.
 MANY_CALLS = 8  # of an lru_cache, whose hits are known
+MANY_CELLS = 5  # of a notebook that each added to it
 MANY_ENTRIES = 16  # of a dict, whose hits are not
 RARE = 10  # misses per hit from which on a cache is not worth its memory
 
@@ -59,7 +60,9 @@ class UnboundedCache:
     ## When it does not fire
     The cache keeps less than `min-bytes` alone; it has a bound; it answers calls and has stopped
     growing; it has a few entries and a recent cell may have asked it; in a short script, it has
-    fewer than eight entries (a dict: sixteen), as tables do that are filled once.
+    fewer than eight entries (a dict: sixteen), as tables do that are filled once. Instances with
+    an `__eq__` of their own, as dataclasses have, are not taken for lost: the next equal one
+    finds their results.
     """
 
     code = "MP102"
@@ -117,6 +120,7 @@ def _judge(evidence: Evidence, growth: CellGrowth, kept: Kept) -> Reason | None:
         _by_rounds(growth, kept)
         or _by_lost_instances(evidence, cache)
         or _by_silence(evidence, kept)
+        or _by_uses(evidence, growth, kept)
         or (_by_calls(evidence, growth, kept, cache) if cache else _by_windows(evidence, kept))
     )
 
@@ -130,10 +134,15 @@ def _by_rounds(growth: CellGrowth, kept: Kept) -> Reason | None:
 
 
 def _by_lost_instances(evidence: Evidence, cache: Cache | None) -> Reason | None:
-    if cache is None or not cache.method or (cache.lost or 0) < evidence.config.growth_rounds:
+    """What it keeps for instances that are gone can never be asked for again."""
+    lost = cache.lost if cache is not None and cache.method else None
+    if cache is None or not lost:
         return None
-    why = f"its keys keep {cache.lost} instances that nothing else refers to"
-    return "leaking", f"{why}, with {cache.size} results"
+    if lost < evidence.config.growth_rounds and lost != cache.instances:
+        return None
+    what = "an instance" if lost == 1 else f"{lost} instances"
+    why = f"its keys keep {what} that nothing else refers to"
+    return "leaking", f"{why}, with {cache.size} result{'s' * (cache.size != 1)}"
 
 
 def _by_silence(evidence: Evidence, kept: Kept) -> Reason | None:
@@ -165,6 +174,17 @@ def _by_calls(evidence: Evidence, growth: CellGrowth, kept: Kept, cache: Cache) 
         return None
     hits = f"{cache.hits} of {cache.hits + cache.misses} calls found their result in it"
     return "suspect", f"it keeps {cache.size} results without a bound, and {hits}"
+
+
+def _by_uses(evidence: Evidence, growth: CellGrowth, kept: Kept) -> Reason | None:
+    """In a notebook: every cell that used it added to it, and there were several."""
+    cache, name = kept.holder.cache, base(kept.holder.expr)
+    if not evidence.is_notebook or (cache is not None and cache.hits * RARE > cache.misses):
+        return None
+    grown = growth.times_grown(kept.holder.expr)
+    if grown < MANY_CELLS or grown < sum(name in run.used for run in evidence.liveness.runs):
+        return None
+    return "suspect", f"{grown} cells used it, and each of them added to it"
 
 
 def _by_windows(evidence: Evidence, kept: Kept) -> Reason | None:

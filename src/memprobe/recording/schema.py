@@ -136,7 +136,8 @@ class Cache(Struct, kw_only=True):
     hits: int = 0
     misses: int = 0
     method: bool = False  # it caches a method: its keys keep instances
-    lost: int | None = None  # of a method: instances that only the cache still refers to
+    instances: int | None = None  # of a method: those that its keys keep
+    lost: int | None = None  # of these: what only the cache refers to, and no equal one stands for
 
 
 class Strings(Struct, kw_only=True):
