@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -46,6 +49,7 @@ class Cluster:
         self.state = state
         self.reason: dict[str, Any] | None = None
         self.contexts: dict[str, ExecutionContext] = {}  # also those of web notebooks
+        self.processes: list[subprocess.Popen[bytes]] = []  # of jobs' Python files
         self.events: list[dict[str, Any]] = []
         self.folder = workspace.folder / f"driver-{self.cluster_id}"
         self.folder.mkdir()
@@ -141,6 +145,10 @@ class Cluster:
             contexts, self.contexts = list(self.contexts.values()), {}
         for context in contexts:
             context.close()
+        processes, self.processes = self.processes, []
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
     def pids(self) -> list[int]:
         """Return the processes of all contexts."""

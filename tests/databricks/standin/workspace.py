@@ -6,14 +6,25 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from standin import api_account, api_clusters, api_commands
+from standin import (
+    api_account,
+    api_clusters,
+    api_commands,
+    api_dbfs,
+    api_files,
+    api_jobs,
+    api_workspace,
+)
 from standin.cluster import Cluster
 from standin.misbehave import Switchboard
 from standin.router import Router
 from standin.server import Server
 
 # An API in a file of its own adds its table of routes here.
-ROUTES = [api_account.ROUTES, api_clusters.ROUTES, api_commands.ROUTES]
+ROUTES = [
+    api_account.ROUTES, api_clusters.ROUTES, api_commands.ROUTES, api_dbfs.ROUTES,
+    api_files.ROUTES, api_jobs.ROUTES, api_workspace.ROUTES,
+]  # fmt: skip
 
 
 class Workspace:
