@@ -457,6 +457,15 @@ class Probe:
             return os.path.basename(path) if type(path) is str else program
         return program
 
+    def _databricks(self) -> dict[str, Any] | None:
+        """Return which Databricks compute this is, or None; elsewhere nothing is imported."""
+        told = self.config.get("databricks")
+        if told is None and "DATABRICKS_RUNTIME_VERSION" not in os.environ:
+            return None
+        from .databricks import place
+
+        return place(told)
+
     def _write_header(self) -> None:
         config = self.config
         self.recorder.write(
@@ -465,7 +474,7 @@ class Probe:
             context=config["context"], pid=self.pid, start=time.time(),
             program=self._program(), argc=config["argc"], session=config["session"],
             method=config["method"], limits=self._limits, libraries=_libraries(),
-            interval=self.interval, cap=config["cap"],
+            interval=self.interval, cap=config["cap"], databricks=self._databricks(),
         )  # fmt: skip
 
 

@@ -13,8 +13,9 @@ from memprobe.recording.lines import RECORDS
 
 PAGE = Path(__file__).parents[2] / "docs" / "recording.md"
 NESTED = (
-    "Inner", "Limits", "Child", "Cost", "Cache", "Strings", "Holder", "Group", "Step", "TypeCount",
-    "CacheCall", "Unmeasured", "ChildProcess", "ProcessHolder", "Segment", "SegmentHolder",
+    "Inner", "Databricks", "Limits", "Child", "Cost", "Cache", "Strings", "Holder", "Group", "Step",
+    "TypeCount", "CacheCall", "Unmeasured", "ChildProcess", "ProcessHolder", "Segment",
+    "SegmentHolder",
     "Site", "Place", "GroupSites", "Cycles", "ProcessMemory",
     "SparkReach", "SparkCache", "SparkExecutor", "SparkBroadcast", "SparkBlocks", "SparkStream",
 )  # fmt: skip

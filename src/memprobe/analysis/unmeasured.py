@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from memprobe.analysis import databricks
 from memprobe.analysis.summary import CUT_OFF, taken
 from memprobe.findings import NotMeasured, RecordingSummary
 from memprobe.recording.reader import Recording
@@ -39,6 +40,7 @@ def not_measured(recording: Recording, summary: RecordingSummary) -> list[NotMea
         *_cap(recording),
         *_rows(recording),
         *_allocations(recording),
+        *databricks.gaps(recording.header.databricks, spark_was_read=bool(recording.spark)),
         *_spark(recording, summary),
         *_skipped_lines(summary),
     ]
@@ -136,6 +138,8 @@ def _spark(recording: Recording, summary: RecordingSummary) -> Iterator[NotMeasu
     used = any(name in summary.libraries for name in SPARK_LIBRARIES)
     if not used and not recording.spark:
         return
+    if databricks.why_spark_is_apart(recording.header.databricks) and not recording.spark:
+        return  # that was said, with the reason
     said = {row.what for one in recording.spark[-1:] for row in one.unmeasured}
     said |= {row.what for one in recording.jvm[-1:] for row in one.unmeasured}
     if not recording.spark:

@@ -33,6 +33,14 @@ class Limits(Struct, kw_only=True, omit_defaults=True):
     host_total: int | None = None
 
 
+class Databricks(Struct, kw_only=True):
+    """The Databricks compute that a recording comes from, as far as it was known there."""
+
+    runtime: str = ""  # such as 15.4; client.2.1 on serverless compute
+    mode: str = "unknown"  # dedicated, standard, no isolation, serverless
+    connect: bool = False  # Spark was reached by Spark Connect
+
+
 class Header(Struct, kw_only=True, tag_field="kind", tag="header"):
     """The first record: who was measured, where, and how."""
 
@@ -48,11 +56,12 @@ class Header(Struct, kw_only=True, tag_field="kind", tag="header"):
     program: str = ""  # a file's or module's name, never its arguments
     argc: int = 0
     session: str = ""
-    method: str = ""  # run, kernel, extension, record, pending-call, remote-exec
+    method: str = ""  # run, kernel, extension, record, pending-call, remote-exec, databricks-job
     limits: Limits = field(default_factory=Limits)
     libraries: dict[str, str] = field(default_factory=dict)
     interval: float = 1.0  # seconds between samples
     cap: int = 0  # size cap of the recording in bytes
+    databricks: Databricks | None = None  # None: it ran somewhere else
 
 
 class Child(Struct, kw_only=True):
