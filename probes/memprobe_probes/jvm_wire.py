@@ -74,6 +74,13 @@ class Gateway:
         requests = [request(one[0], one[1], one[2:]) for one in wanted]
         return self._all(requests)
 
+    def calls_at_once(self, wanted: Iterable[tuple[Any, ...]]) -> tuple[list[Any], int]:
+        """As ``calls``, in one step; and how many objects the JVM kept for us just before it."""
+        held: list[int] = []
+        requests = [request(one[0], one[1], one[2:]) for one in wanted]
+        found = self._exchange(requests, lambda: held.append(self.held))
+        return found, held[0]
+
     def static(self, class_name: str, method: str, *args: Any) -> Any:
         """Call a static method."""
         return self.call(class_name, method, *args)
@@ -183,14 +190,19 @@ class Gateway:
             found += self._exchange(requests[start : start + _AT_ONCE])
         return found
 
-    def _exchange(self, requests: list[str]) -> list[Any]:
-        """Send a few requests and return their answers; what is owed goes first."""
+    def _exchange(self, requests: list[str], first: Callable[[], None] | None = None) -> list[Any]:
+        """Send a few requests and return their answers; what is owed goes first.
+
+        ``first`` is called before they are sent, when nobody else can send any.
+        """
         timeout = self._patience()
         if not self._lock.acquire(timeout=timeout):
             raise JvmGone("busy")
         try:
             self._get_ready(timeout)
             self._pay()
+            if first is not None:
+                first()
             found = self._in_one_go(requests, timeout, self._obtained)
             self.calls_made += len(requests)
             found = [self._named(one, timeout) for one in found]

@@ -280,6 +280,7 @@ class Probe:
         with self.guarded(on_user_thread=on_user_thread):
             reader = self.spark()
             if reader is not None and not reader.failed:
+                reader.settle()
                 reason = reason or reader.due()
                 if reason is not None:
                     wanted = reason == "request" and bool(self.config.get("jvm_histogram"))

@@ -85,8 +85,10 @@ class SparkReader:
         """On the user's thread: note what is cached now, in a few calls; the rest comes later."""
         started = time.monotonic_ns()
         try:
-            if self.look() and self._app is not None:
-                self._app.note(cell, USER_PATIENCE)
+            app = self._app if self.look() else None
+            if app is not None:
+                app.levels.note(app.driver, cell, USER_PATIENCE)
+                app.note(cell, USER_PATIENCE)
                 self._wanted = "cell"
         except (JvmError, JvmGone):
             self._wanted = "cell"
@@ -117,6 +119,16 @@ class SparkReader:
         except (JvmError, JvmGone):
             return False
 
+    def settle(self) -> None:
+        """Write where the JVM was at the ends of cells; of a script, where it is now."""
+        app = self._app if self.look() else None
+        if app is None:
+            return
+        try:
+            self._settle(app, regular=self._shell is None)
+        except Exception as error:
+            self._fail(error)
+
     def read(self, reason: str, *, histogram: bool = False) -> None:
         """Read the application and write what is new. Never raises for what the JVM does.
 
@@ -130,15 +142,23 @@ class SparkReader:
         try:
             self._read(self._app, reason, histogram)
         except Exception as error:
-            self.failed = True
-            self._write("event", event="probe-error", detail=place(error))
-            self.close()
+            self._fail(error)
         finally:
             self._reading.release()
+
+    def _fail(self, error: Exception) -> None:
+        self.failed = True
+        self._write("event", event="probe-error", detail=place(error))
+        self.close()
+
+    def _settle(self, app: Application, *, regular: bool, hurried: bool = False) -> None:
+        for fields in app.levels.settle(app.driver, regular=regular, hurried=hurried):
+            self._write("jvm-level", **fields)
 
     def _read(self, app: Application, reason: str, histogram: bool) -> None:
         started, cpu = time.monotonic_ns(), time.thread_time_ns()
         self._wanted = None
+        self._settle(app, regular=False, hurried=True)
         fields = reading_of(app, reason, self._last_cell, self._shell, histogram=histogram)
         if app.driver.is_stopping():
             return  # what was read is what the program had not taken down yet

@@ -13,6 +13,7 @@ from . import (
 from .jvm_wire import Gateway, Handle
 from .spark_caches import Caches
 from .spark_frames import Frames
+from .spark_levels import Levels
 from .spark_reads import Reads
 from .spark_session import Driver
 from .spark_stream_plans import StreamPlans
@@ -51,6 +52,7 @@ class Application:
         self._pending: list[tuple[int | None, Handle | None, str]] = []
         self.noted: tuple[int, str] | None = None  # what was cached at the last note
         self.reads = Reads()
+        self.levels = Levels()
         self.sizes: tuple[spark_blocks.Blocks, int] | None = None  # and when they were listed
         self._listed: tuple[Any, int, float] | None = None
         self._written: tuple[Any, float] | None = None

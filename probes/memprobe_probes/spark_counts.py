@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .spark_session import Driver
 
 _SERVER = "GATEWAY_SERVER"  # py4j's own name for the server that answers us
+_TABLE = "bindings"
 _STORED = {
     "jobs": "org.apache.spark.status.JobDataWrapper",
     "stages": "org.apache.spark.status.StageDataWrapper",
@@ -55,8 +56,20 @@ def python_objects() -> int | None:
 
 def _jvm_objects(gateway: Gateway) -> int:
     """Return how many objects the JVM keeps for its clients, without those it keeps for us."""
-    bindings = gateway.call(gateway.call(Foreign(_SERVER), "getGateway"), "getBindings")
-    return int(gateway.call(bindings, "size")) - gateway.held
+    (size,), held = gateway.calls_at_once([(bindings(gateway), "size")])
+    if isinstance(size, JvmError):
+        raise size
+    return int(size) - held
+
+
+def bindings(gateway: Gateway) -> Handle:
+    """Return the table of all objects that the JVM keeps for its clients; raises as ``call``."""
+    found: Handle | None = gateway.remembered.get(_TABLE)
+    if found is None:
+        with gateway.scope():
+            table = gateway.call(gateway.call(Foreign(_SERVER), "getGateway"), "getBindings")
+            found = gateway.remembered[_TABLE] = gateway.keep(table)
+    return found
 
 
 def _stored(driver: Driver, name: str) -> int:

@@ -32,17 +32,22 @@ def read(gateway: Gateway) -> dict[str, Any]:
     What the JVM does not tell is None. The JVM's beans, which live as long as it does, are kept
     with the gateway for the next reading and are released when that is closed.
     """
-    beans = gateway.remembered.get(_BEANS)
     try:
-        if beans is None:
-            with gateway.scope():
-                beans = gateway.remembered[_BEANS] = Beans(gateway)
+        known = beans(gateway)
         with gateway.scope():
-            found: dict[str, Any] = beans.read(gateway)
-            return found
+            return known.read(gateway)
     except JvmError:
         gateway.remembered.pop(_BEANS, None)
         raise
+
+
+def beans(gateway: Gateway) -> Beans:
+    """Return the beans of a JVM, looked up once per connection; raises as ``call``."""
+    found: Beans | None = gateway.remembered.get(_BEANS)
+    if found is None:
+        with gateway.scope():
+            found = gateway.remembered[_BEANS] = Beans(gateway)
+    return found
 
 
 class Beans:
@@ -53,7 +58,7 @@ class Beans:
         single = asked(gateway, ((_FACTORY, f"get{name}MXBean") for name in names))
         self._memory, self._threads, self._classes = map(gateway.keep, single)
         self._pools = _kept(gateway, gateway.static(_FACTORY, "getMemoryPoolMXBeans"))
-        self._collectors = _kept(gateway, gateway.static(_FACTORY, "getGarbageCollectorMXBeans"))
+        self.collectors = _kept(gateway, gateway.static(_FACTORY, "getGarbageCollectorMXBeans"))
         buffers = gateway.static("java.lang.Class", "forName", _BUFFERS)
         found = gateway.static(_FACTORY, "getPlatformMXBeans", buffers)
         self._buffers = _kept(gateway, found)
@@ -66,8 +71,8 @@ class Beans:
     def read(self, gateway: Gateway) -> dict[str, Any]:
         """Return the fields of one reading."""
         counts = [(self._threads, "getThreadCount"), (self._classes, "getLoadedClassCount")]
-        times = [(one, "getCollectionTime") for one in self._collectors]
-        collected = [(one, "getCollectionCount") for one in self._collectors]
+        times = [(one, "getCollectionTime") for one in self.collectors]
+        collected = [(one, "getCollectionCount") for one in self.collectors]
         buffers = [(one, "getMemoryUsed") for one in self._buffers]
         numbers = iter(asked(gateway, [*counts, *times, *collected, *buffers]))
         return {
@@ -95,14 +100,20 @@ class Beans:
         }  # fmt: skip
 
     def _after_collection(self, gateway: Gateway) -> int | None:
-        """Return the heap in use after the last collection; None where there was none.
+        """Return the heap in use after the last collection; None where there was none."""
+        try:
+            found = asked(gateway, ((one, "getLastGcInfo") for one in self.collectors))
+        except JvmError:
+            return None  # a JVM of another maker
+        return self.heap_after(gateway, [one for one in found if one is not None])
+
+    def heap_after(self, gateway: Gateway, reports: list[Handle]) -> int | None:
+        """Return the heap in use after the last of some collections; None where there is none.
 
         Of the collectors' own reports, and not each pool's ``getCollectionUsage``: that of G1's
         old generation is 0 until it was collected as a whole, which may never happen.
         """
         try:
-            reports = asked(gateway, ((one, "getLastGcInfo") for one in self._collectors))
-            reports = [one for one in reports if one is not None]
             ends = asked(gateway, ((one, "getEndTime") for one in reports))
             if not ends:
                 return None

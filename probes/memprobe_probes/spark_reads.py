@@ -61,8 +61,7 @@ class Reads:
 
     def total(self, driver: Driver) -> int:
         """Return how many jobs have been submitted so far; two calls at most."""
-        scheduler = driver.lasting("dagScheduler", lambda: _scheduler(driver))
-        return int(driver.gateway.call(scheduler, "numTotalJobs"))
+        return int(driver.gateway.call(scheduler(driver), "numTotalJobs"))
 
     def cell_ended(self, cell: int | None, jobs: int) -> None:
         """Note that the jobs below the number ``jobs`` were submitted until that cell's end."""
@@ -263,8 +262,11 @@ def _numbers(text: Any) -> list[int]:
     return [int(part) for part in parts if part.strip().isdigit()]
 
 
-def _scheduler(driver: Driver) -> Any:
-    return driver.gateway.call(driver.context(), "dagScheduler")
+def scheduler(driver: Driver) -> Handle:
+    """Return what submits the jobs of an application; raises as ``call``."""
+    return driver.lasting(
+        "dagScheduler", lambda: driver.gateway.call(driver.context(), "dagScheduler")
+    )
 
 
 def _sql_store(driver: Driver) -> Any:

@@ -73,6 +73,7 @@ class SparkThread:
             reader = self._probe.spark()
             present = reader.look() and not reader.failed
             if present:
+                reader.settle()
                 reason = reader.due() or ("interval" if reader.changed() else None)
                 if reason is not None:
                     reader.read(reason)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import psutil
@@ -215,6 +216,47 @@ def test_counts(kernel: Kernel, read: Read) -> None:
     assert more["python_objects"] >= after["python_objects"] + 50
     assert more["jvm_objects"] >= after["jvm_objects"] + 50
     kernel.run("del many; gc.collect()")
+
+
+RESTING = """
+from memprobe_probes.spark import SparkReader
+
+written = []
+reader = SparkReader(
+    lambda kind, **fields: written.append((kind, fields)), 0.0001, lambda: 0, get_ipython()
+)
+reader.read("cell")  # the rest that it takes after this lasts for the whole test
+assert reader.due() is None
+written.clear()
+kept = []
+
+def round(number):
+    kept.extend(sc._jvm.java.util.ArrayList() for _ in range(2000))
+    sc._jvm.System.gc()
+    reader.cell_ended(number)
+"""
+
+
+def test_each_round_has_its_level_though_a_reading_is_not_due(kernel: Kernel) -> None:
+    kernel.run(RESTING)
+    kernel.run("reader.settle()")
+    for number in range(1, 5):
+        kernel.run(f"round({number})")
+        if number == 2:  # the others wait, as they do where cells follow one another
+            kernel.run("reader.settle()")
+    assert kernel.value("reader.due()") is None
+    kernel.run("spark.range(10).count(); sc._jvm.System.gc(); reader.read('cell')")
+    rows = kernel.value("[fields for kind, fields in written if kind == 'jvm-level']")
+    kernel.run("reader.close(); kept.clear(); gc.collect()")
+    assert [row["cell"] for row in rows] == [1, 2, 3, 4]
+    assert all(after["t"] > before["t"] for before, after in pairwise(rows))
+    assert all(after["collections"] > before["collections"] for before, after in pairwise(rows))
+    assert all(
+        1800 < after["objects"] - before["objects"] < 2200 for before, after in pairwise(rows)
+    )
+    assert len({row["heap_after_gc"] for row in rows}) == 4, "each has that of its own collection"
+    assert all(10 << 20 < row["heap_after_gc"] < 1 << 30 for row in rows)
+    assert len({row["jobs"] for row in rows}) == 1, "the job came after the last of them"
 
 
 def test_histogram_only_where_it_was_asked_for(read: Read) -> None:

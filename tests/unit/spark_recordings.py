@@ -13,6 +13,7 @@ from memprobe.recording.schema import (
     End,
     Header,
     Jvm,
+    JvmLevel,
     Sample,
     Snapshot,
     Spark,
@@ -107,6 +108,17 @@ def heap(*megabytes: float, start: int = 1, collections: bool = True) -> list[Jv
         Jvm(
             t=int((cell - 0.1) * SECOND), pid=77, cell=cell, heap_after_gc=int(size * MB),
             collections=cell if collections else 3,
+        )
+        for cell, size in enumerate(megabytes, start)
+    ]  # fmt: skip
+
+
+def noted(*megabytes: float, kept: int = 30, start: int = 1) -> list[JvmLevel]:
+    """Return what was noted of the JVM at the end of each cell from ``start`` on."""
+    return [
+        JvmLevel(
+            t=int((cell - 0.1) * SECOND), cell=cell, heap_after_gc=int(size * MB),
+            collections=cell, objects=100 + kept * cell, jobs=cell,
         )
         for cell, size in enumerate(megabytes, start)
     ]  # fmt: skip

@@ -10,6 +10,7 @@ from spark_recordings import (
     cache,
     executor,
     heap,
+    noted,
     reach,
     script,
     spark,
@@ -650,6 +651,18 @@ def test_the_heap_grows_in_every_round(levels: list[float], fires: bool) -> None
 def test_a_heap_that_grows_alone_may_be_full_of_garbage() -> None:
     assert codes(grown([50, 62, 74, 86, 98], kept=0)) == [("MP406", "advice")]
     assert codes(grown([50, 62, 74, 86, 98], kept=9)) == [("MP406", "advice")]
+
+
+def test_rounds_without_a_whole_reading_have_what_was_noted_at_their_ends() -> None:
+    recording = grown([50, 62])
+    assert codes(recording) == []
+    recording.jvm_levels = noted(50, 62, 74, 86, 98)
+    assert codes(recording) == [("MP406", "suspect")]
+    recording.jvm_levels = noted(50, 62, 74, 86, 98, kept=0)
+    recording.spark = []
+    assert codes(recording) == [("MP406", "advice")]
+    recording.jvm_levels = noted(50, 62, 74, 86, 86)
+    assert codes(recording) == []
 
 
 def test_rounds_without_a_collection_do_not_count() -> None:

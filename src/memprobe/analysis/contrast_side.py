@@ -133,6 +133,7 @@ def cut(recording: Recording, ended: int | None) -> Recording:
         snapshots=[one for one in recording.snapshots if one.t <= ended],
         spark=[one for one in recording.spark if one.t <= ended],
         jvm=[one for one in recording.jvm if one.t <= ended],
+        jvm_levels=[one for one in recording.jvm_levels if one.t <= ended],
     )
 
 

@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from memprobe.analysis.evidence import Evidence
 from memprobe.analysis.liveness import CellRun
+from memprobe.recording.reader import Recording
 
 # Growth that goes on is about the same in each round; what fills up gets less and less.
 STEADY = 0.5
@@ -45,10 +46,17 @@ def rounds(evidence: Evidence) -> Iterator[list[Span]]:
     if evidence.is_notebook:
         yield from _runs_of_cells(evidence)
         return
-    jobs = [(one.t, one.jobs) for one in evidence.recording.spark if one.jobs is not None]
+    jobs = _jobs(evidence.recording)
     windows = _windows(evidence, evidence.config.growth_rounds + 1)
     if windows and all(_rose(jobs, window) for window in windows):
         yield windows
+
+
+def _jobs(recording: Recording) -> Series:
+    """Return the jobs so far: those submitted where that is told, else those that Spark keeps."""
+    told = [(one.t, one.jobs) for one in recording.jvm_levels if one.jobs is not None]
+    kept = [(one.t, one.jobs) for one in recording.spark if one.jobs is not None]
+    return sorted(told) or kept
 
 
 def value_in(series: Series, span: Span) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from memprobe.analysis.evidence import Evidence
 from memprobe.analysis.spark_findings import DRIVER
@@ -17,7 +17,8 @@ from memprobe.findings import (
     Status,
     fingerprint,
 )
-from memprobe.recording.schema import Jvm
+from memprobe.recording.reader import Recording
+from memprobe.recording.schema import Jvm, JvmLevel
 from memprobe.reporters.amounts import counted, size
 
 LEAST_STEP = 1 << 20  # bytes: below it collections and compiled code speak
@@ -75,7 +76,7 @@ class DriverJvmGrowth:
                 return
 
     def _heap(self, evidence: Evidence, spans: list[Span]) -> Finding | None:
-        levels = _levels(evidence.recording.jvm, spans)
+        levels = _levels(evidence.recording, spans)
         steps = grew([level for _, level in levels], LEAST_STEP)
         if len(steps) < evidence.config.growth_rounds:
             return None
@@ -126,7 +127,8 @@ class DriverJvmGrowth:
 def _counts(evidence: Evidence, spans: list[Span]) -> list[int]:
     """Return the references before the first round and after each, as far as they are known."""
     told = [(one.t, one.jvm_objects) for one in evidence.recording.spark]
-    series = [(t, count) for t, count in told if count is not None]
+    told += [(one.t, one.objects) for one in evidence.recording.jvm_levels]
+    series = sorted((t, count) for t, count in told if count is not None)
     values = [value_behind(series, span) for span in [_before(spans[0]), *spans]]
     return [one for one in values if one is not None]
 
@@ -135,12 +137,14 @@ def _before(first: Span) -> Span:
     return Span(0, first.begin - 1)
 
 
-def _levels(readings: Sequence[Jvm], spans: list[Span]) -> list[tuple[int, int]]:
+def _levels(recording: Recording, spans: list[Span]) -> list[tuple[int, int]]:
     """Return (collections, heap after them) before the first round and after each other.
 
     A round in which no collection ran, as far as that is told, is left out.
     """
+    readings: list[Jvm | JvmLevel] = [*recording.jvm, *recording.jvm_levels]
     known = [one for one in readings if one.heap_after_gc is not None]
+    known.sort(key=lambda one: one.t)
     heap: Series = [(one.t, one.heap_after_gc or 0) for one in known]
     done: Series = [(one.t, one.collections or 0) for one in known]
     levels: list[tuple[int, int]] = []

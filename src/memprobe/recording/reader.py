@@ -36,6 +36,7 @@ from memprobe.recording.schema import (
     Event,
     Header,
     Jvm,
+    JvmLevel,
     Marker,
     Record,
     Sample,
@@ -69,6 +70,7 @@ class Recording:
     snapshots: list[Snapshot] = field(default_factory=list)
     spark: list[Spark] = field(default_factory=list)
     jvm: list[Jvm] = field(default_factory=list)
+    jvm_levels: list[JvmLevel] = field(default_factory=list)
     accounts: list[Account] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     allocations: Allocations | None = None
@@ -230,6 +232,8 @@ def _add(recording: Recording, record: Record, skipped: Counter[str]) -> None:
             recording.spark.append(record)
         case Jvm():
             recording.jvm.append(record)
+        case JvmLevel():
+            recording.jvm_levels.append(record)
         case Account():
             recording.accounts.append(record)
         case Allocations():

@@ -516,6 +516,17 @@ class Jvm(Struct, kw_only=True, tag_field="kind", tag="jvm"):
     unmeasured: list[Unmeasured] = field(default_factory=list)
 
 
+class JvmLevel(Struct, kw_only=True, tag_field="kind", tag="jvm-level"):
+    """Where the driver's JVM was when a cell had ended, or now and then in a script."""
+
+    t: int
+    cell: int | None = None  # the cell that had ended
+    heap_after_gc: int | None = None
+    collections: int | None = None
+    objects: int | None = None  # that the JVM keeps for Python
+    jobs: int | None = None  # submitted so far
+
+
 class ProcessMemory(Struct, kw_only=True):
     """The resident memory of one process, in buckets that sum up to it.
 
@@ -604,8 +615,20 @@ class End(Struct, kw_only=True, tag_field="kind", tag="end"):
     at_exit: float | None = None  # seconds of them that the last snapshot took, its copy included
 
 
-Record = Header | Sample | Marker | Snapshot | Spark | Jvm | Account | Allocations | Event | End
+Record = (  # one of these per line
+    Header
+    | Sample
+    | Marker
+    | Snapshot
+    | Spark
+    | Jvm
+    | JvmLevel
+    | Account
+    | Allocations
+    | Event
+    | End
+)
 KINDS = (
-    "header", "sample", "snapshot", "marker", "spark", "jvm", "account", "allocations", "event",
-    "end",
+    "header", "sample", "snapshot", "marker", "spark", "jvm", "jvm-level", "account", "allocations",
+    "event", "end",
 )  # fmt: skip
