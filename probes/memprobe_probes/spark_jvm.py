@@ -54,9 +54,9 @@ class Beans:
     """The management beans of a JVM, and what about them does not change."""
 
     def __init__(self, gateway: Gateway) -> None:
-        names = ("Memory", "Thread", "ClassLoading")
+        names = ("Memory", "Thread", "ClassLoading", "Runtime")
         single = asked(gateway, ((_FACTORY, f"get{name}MXBean") for name in names))
-        self._memory, self._threads, self._classes = map(gateway.keep, single)
+        self._memory, self._threads, self._classes, self.runtime = map(gateway.keep, single)
         self._pools = _kept(gateway, gateway.static(_FACTORY, "getMemoryPoolMXBeans"))
         self.collectors = _kept(gateway, gateway.static(_FACTORY, "getGarbageCollectorMXBeans"))
         buffers = gateway.static("java.lang.Class", "forName", _BUFFERS)
@@ -105,10 +105,13 @@ class Beans:
             found = asked(gateway, ((one, "getLastGcInfo") for one in self.collectors))
         except JvmError:
             return None  # a JVM of another maker
-        return self.heap_after(gateway, [one for one in found if one is not None])
+        last = self.last_collection(gateway, [one for one in found if one is not None])
+        return None if last is None else last[0]
 
-    def heap_after(self, gateway: Gateway, reports: list[Handle]) -> int | None:
-        """Return the heap in use after the last of some collections; None where there is none.
+    def last_collection(self, gateway: Gateway, reports: list[Handle]) -> tuple[int, int] | None:
+        """Return the heap in use after the last of some collections, and when that ended.
+
+        Milliseconds since the JVM began; None where there is none.
 
         Of the collectors' own reports, and not each pool's ``getCollectionUsage``: that of G1's
         old generation is 0 until it was collected as a whole, which may never happen.
@@ -122,7 +125,8 @@ class Beans:
         except JvmError:
             return None  # a JVM of another maker
         heap = {name for name, kind in zip(self._pool_names, self._kinds) if kind == "HEAP"}
-        return sum(size for name, size in after_collection(after).items() if name in heap)
+        used = sum(size for name, size in after_collection(after).items() if name in heap)
+        return used, int(max(ends))
 
 
 def histogram(gateway: Gateway, most: int = 50) -> list[dict[str, Any]]:

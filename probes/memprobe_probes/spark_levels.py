@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SHARE = 0.002  # of one core, that looking into reports may take
 MOST_WAITING = 50  # cells whose levels wait to be looked into
 LEAST_REST = 1.0  # seconds between two levels of a program that has no cells
+_MS = 1_000_000  # ns
 PARTS = 50  # of a program's time: as it grows longer, so do the rests
 
 
@@ -35,13 +36,21 @@ class Level:
     def __init__(self, cell: int | None, answers: list[Any], collectors: int, held: int) -> None:
         self.t = time.monotonic_ns()
         self.cell = cell
-        objects, jobs, *rest = answers
-        self.objects = objects - held if type(objects) is int else None
+        self.python_objects = spark_counts.python_objects()
+        size, jobs, uptime, *rest = answers
+        self.began: int | None = None  # of the JVM, monotonic ns
+        if type(uptime) is int:
+            self.began = self.t - uptime * _MS
+        self.jvm_objects = size - held if type(size) is int else None
         self.jobs = jobs if type(jobs) is int else None
         self.counts = rest[:collectors]
         known = all(type(one) is int for one in self.counts)
         self.collections = sum(self.counts) if known else None
         self.reports = [one for one in rest[collectors:] if type(one) is Handle]
+
+    def at(self, milliseconds: int) -> int | None:
+        """Return that moment of the JVM's life as monotonic ns; None where its age is not known."""
+        return None if self.began is None else self.began + milliseconds * _MS
 
 
 class Levels:
@@ -52,7 +61,7 @@ class Levels:
         self._collectors = 0
         self._waiting: list[Level] = []
         self._missed: list[int | None] = []  # the cell whose end could not be noted
-        self._last: tuple[list[Any], int | None] | None = None  # collections, heap after them
+        self._last: tuple[list[Any], tuple[int, int] | None] | None = None  # counts, the last one
         self._next = self._next_regular = 0.0
         self._began = time.monotonic()
         self._lock = _thread.allocate_lock()
@@ -91,11 +100,13 @@ class Levels:
         if self._wanted is not None:
             return
         gateway = driver.gateway
-        collectors = spark_jvm.beans(gateway).collectors
+        beans = spark_jvm.beans(gateway)
+        collectors = beans.collectors
         self._collectors = len(collectors)
         self._wanted = [
             (spark_counts.bindings(gateway), "size"),  # first: the reports are objects as well
             (spark_reads.scheduler(driver), "numTotalJobs"),
+            (beans.runtime, "getUptime"),
             *((one, "getCollectionCount") for one in collectors),
             *((one, "getLastGcInfo") for one in collectors),
         ]
@@ -119,18 +130,21 @@ class Levels:
         while self._waiting:
             level = self._waiting.pop(0)
             try:
+                last = self._collection(gateway, level)
                 yield {
-                    "t": level.t, "cell": level.cell, "heap_after_gc": self._heap(gateway, level),
-                    "collections": level.collections, "objects": level.objects,
-                    "jobs": level.jobs,
+                    "t": level.t, "cell": level.cell,
+                    "heap_after_gc": None if last is None else last[0],
+                    "collected": None if last is None else level.at(last[1]),
+                    "collections": level.collections, "python_objects": level.python_objects,
+                    "jvm_objects": level.jvm_objects, "jobs": level.jobs,
                 }  # fmt: skip
             finally:
                 gateway.release(*level.reports)
 
-    def _heap(self, gateway: Gateway, level: Level) -> int | None:
-        """Return the heap after the collections that had run by then, looked up once for each."""
+    def _collection(self, gateway: Gateway, level: Level) -> tuple[int, int] | None:
+        """Return heap and end (ms of the JVM) of the last collection by then, looked up once."""
         if self._last is None or self._last[0] != level.counts:
             with gateway.scope():
-                found = spark_jvm.beans(gateway).heap_after(gateway, level.reports)
+                found = spark_jvm.beans(gateway).last_collection(gateway, level.reports)
             self._last = level.counts, found
         return self._last[1]

@@ -219,6 +219,7 @@ def test_counts(kernel: Kernel, read: Read) -> None:
 
 
 RESTING = """
+import gc
 from memprobe_probes.spark import SparkReader
 
 written = []
@@ -251,9 +252,10 @@ def test_each_round_has_its_level_though_a_reading_is_not_due(kernel: Kernel) ->
     assert [row["cell"] for row in rows] == [1, 2, 3, 4]
     assert all(after["t"] > before["t"] for before, after in pairwise(rows))
     assert all(after["collections"] > before["collections"] for before, after in pairwise(rows))
-    assert all(
-        1800 < after["objects"] - before["objects"] < 2200 for before, after in pairwise(rows)
-    )
+    more = [after["jvm_objects"] - before["jvm_objects"] for before, after in pairwise(rows)]
+    assert all(1800 < one < 2200 for one in more), more
+    held = [after["python_objects"] - before["python_objects"] for before, after in pairwise(rows)]
+    assert held == [2000, 2000, 2000]
     assert len({row["heap_after_gc"] for row in rows}) == 4, "each has that of its own collection"
     assert all(10 << 20 < row["heap_after_gc"] < 1 << 30 for row in rows)
     assert len({row["jobs"] for row in rows}) == 1, "the job came after the last of them"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,12 +114,18 @@ def heap(*megabytes: float, start: int = 1, collections: bool = True) -> list[Jv
     ]  # fmt: skip
 
 
-def noted(*megabytes: float, kept: int = 30, start: int = 1) -> list[JvmLevel]:
-    """Return what was noted of the JVM at the end of each cell from ``start`` on."""
+def noted(
+    *megabytes: float, kept: int = 30, start: int = 1, collected: Sequence[float] = ()
+) -> list[JvmLevel]:
+    """Return what was noted of the JVM at the end of each cell from ``start`` on.
+
+    ``collected``: after which part of each cell the last collection of it ended.
+    """
     return [
         JvmLevel(
             t=int((cell - 0.1) * SECOND), cell=cell, heap_after_gc=int(size * MB),
-            collections=cell, objects=100 + kept * cell, jobs=cell,
+            collections=cell, python_objects=100 + kept * cell, jobs=cell,
+            collected=int((cell - 1 + collected[cell - start]) * SECOND) if collected else None,
         )
         for cell, size in enumerate(megabytes, start)
     ]  # fmt: skip

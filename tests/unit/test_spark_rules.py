@@ -665,6 +665,18 @@ def test_rounds_without_a_whole_reading_have_what_was_noted_at_their_ends() -> N
     assert codes(recording) == []
 
 
+@pytest.mark.parametrize(
+    ("heaps", "fires"), [([50, 62, 74, 86, 89], True), ([50, 62, 74, 75, 76], False)]
+)
+def test_a_collection_early_in_a_round_has_seen_little_of_it(
+    heaps: list[float], fires: bool
+) -> None:
+    # Each cell's work ends with its second's ninth tenth; the last round's collection came early.
+    recording = grown([])
+    recording.jvm_levels = noted(*heaps, collected=[0.85, 0.85, 0.85, 0.85, 0.3])
+    assert codes(recording) == ([("MP406", "suspect")] if fires else [])
+
+
 def test_rounds_without_a_collection_do_not_count() -> None:
     assert codes(grown([50, 62, 74, 86, 98], collections=False)) == []
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from memprobe.analysis.driver_heap import levels, per_round
 from memprobe.analysis.evidence import Evidence
 from memprobe.analysis.spark_findings import DRIVER
-from memprobe.analysis.spark_rounds import Series, Span, grew, rounds, value_behind, value_in
+from memprobe.analysis.spark_rounds import Span, grew, rounds, value_behind
 from memprobe.findings import (
     Finding,
     Growth,
@@ -17,8 +18,7 @@ from memprobe.findings import (
     Status,
     fingerprint,
 )
-from memprobe.recording.reader import Recording
-from memprobe.recording.schema import Jvm, JvmLevel
+from memprobe.recording.schema import JvmLevel, Spark
 from memprobe.reporters.amounts import counted, size
 
 LEAST_STEP = 1 << 20  # bytes: below it collections and compiled code speak
@@ -76,30 +76,31 @@ class DriverJvmGrowth:
                 return
 
     def _heap(self, evidence: Evidence, spans: list[Span]) -> Finding | None:
-        levels = _levels(evidence.recording, spans)
-        steps = grew([level for _, level in levels], LEAST_STEP)
+        known = levels(evidence.recording, spans)
+        steps = grew(per_round(known), LEAST_STEP)
         if len(steps) < evidence.config.growth_rounds:
             return None
-        total = sum(steps)
-        if total - steps[0] < evidence.config.min_bytes:
+        heaps = [level.heap for level in known[-len(steps) - 1 :]]
+        total = heaps[-1] - heaps[0]
+        if heaps[-1] - heaps[1] < evidence.config.min_bytes:
             return None
         reclaim = Reclaim(bytes=total, low=0, high=total, where="driver-jvm", basis="estimate")
         why = (
-            f"{_words(spans)}: the heap after collections went from {size(levels[0][1])} to "
-            f"{size(levels[-1][1])}, more each time"
+            f"{_words(spans)}: the heap after collections went from {size(heaps[0])} to "
+            f"{size(heaps[-1])}, more each time"
         )
-        counts = _counts(evidence, spans)
-        kept = len(grew(counts, LEAST_KEPT)) >= evidence.config.growth_rounds
+        counts = _growing(evidence, spans, LEAST_KEPT)
+        kept = bool(counts)
         if kept:
             why += f", and the objects it keeps for Python from {counts[0]:,} to {counts[-1]:,}"
         step = sum(steps) // len(steps)
         return self._finding(evidence, spans, reclaim, step, why, "suspect" if kept else "advice")
 
     def _references(self, evidence: Evidence, spans: list[Span]) -> Finding | None:
-        known = _counts(evidence, spans)
-        steps = grew(known, LEAST_REFERENCES)
-        if len(steps) < evidence.config.growth_rounds:
+        known = _growing(evidence, spans, LEAST_REFERENCES)
+        if not known:
             return None
+        steps = grew(known, LEAST_REFERENCES)
         reclaim = Reclaim(bytes=0, low=0, high=0, where="driver-jvm", basis="estimate")
         why = (
             f"{_words(spans)}: the JVM keeps {known[-1]:,} objects for Python, "
@@ -124,37 +125,26 @@ class DriverJvmGrowth:
         )  # fmt: skip
 
 
-def _counts(evidence: Evidence, spans: list[Span]) -> list[int]:
-    """Return the references before the first round and after each, as far as they are known."""
-    told = [(one.t, one.jvm_objects) for one in evidence.recording.spark]
-    told += [(one.t, one.objects) for one in evidence.recording.jvm_levels]
-    series = sorted((t, count) for t, count in told if count is not None)
-    values = [value_behind(series, span) for span in [_before(spans[0]), *spans]]
-    return [one for one in values if one is not None]
+def _growing(evidence: Evidence, spans: list[Span], least: int) -> list[int]:
+    """Return the references before the first round and after each where they grow, else nothing.
+
+    As this process counts them, else as the JVM does, which hears of some that are gone only later.
+    """
+    recording = evidence.recording
+    readings: list[Spark | JvmLevel] = [*recording.spark, *recording.jvm_levels]
+    by_python = [(one.t, one.python_objects) for one in readings]
+    by_jvm = [(one.t, one.jvm_objects) for one in readings]
+    for told in (by_python, by_jvm):
+        series = sorted((t, count) for t, count in told if count is not None)
+        values = [value_behind(series, span) for span in [_before(spans[0]), *spans]]
+        known = [one for one in values if one is not None]
+        if len(grew(known, least)) >= evidence.config.growth_rounds:
+            return known
+    return []
 
 
 def _before(first: Span) -> Span:
     return Span(0, first.begin - 1)
-
-
-def _levels(recording: Recording, spans: list[Span]) -> list[tuple[int, int]]:
-    """Return (collections, heap after them) before the first round and after each other.
-
-    A round in which no collection ran, as far as that is told, is left out.
-    """
-    readings: list[Jvm | JvmLevel] = [*recording.jvm, *recording.jvm_levels]
-    known = [one for one in readings if one.heap_after_gc is not None]
-    known.sort(key=lambda one: one.t)
-    heap: Series = [(one.t, one.heap_after_gc or 0) for one in known]
-    done: Series = [(one.t, one.collections or 0) for one in known]
-    levels: list[tuple[int, int]] = []
-    for span in [_before(spans[0]), *spans]:
-        level, collections = value_in(heap, span), value_in(done, span) or 0
-        if level is None:
-            continue
-        if not levels or not collections or collections > levels[-1][0]:
-            levels.append((collections, level))
-    return levels
 
 
 def _words(spans: list[Span]) -> str:

@@ -522,8 +522,10 @@ class JvmLevel(Struct, kw_only=True, tag_field="kind", tag="jvm-level"):
     t: int
     cell: int | None = None  # the cell that had ended
     heap_after_gc: int | None = None
+    collected: int | None = None  # when the collection had ended after which that was
     collections: int | None = None
-    objects: int | None = None  # that the JVM keeps for Python
+    python_objects: int | None = None  # references into the JVM that this process holds
+    jvm_objects: int | None = None  # that the JVM keeps for such references
     jobs: int | None = None  # submitted so far
 
 
