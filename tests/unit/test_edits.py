@@ -281,3 +281,114 @@ def test_a_cell_without_an_edit_stays_as_it_is() -> None:
         cell = CellSource.of(text)
         if cell.groups is not None:
             assert Editing(cell).text() == text
+
+
+def gone(*names: str) -> list[Finding]:
+    found = [finding(name, fix=f"del {name}") for name in names]
+    for one in found:
+        one.fingerprint = one.holders[0].expr
+    return found
+
+
+def functions(names: str, *cells: str, **more: Any) -> str:
+    """Return what becomes of the first cell when these names are to go."""
+    edits = suggest(gone(*names.split()), Notebook(list(cells), **more)).edits
+    return next(one.after for one in edits if one.cell == 1)
+
+
+STEPS = "raw = load()\nclean = raw + 1\ntotal = clean.sum()"
+
+
+@pytest.mark.parametrize(
+    ("cell", "after"),
+    [
+        (
+            STEPS,
+            "def make_total():\n    raw = load()\n    clean = raw + 1\n"
+            "    return clean.sum()\n\ntotal = make_total()",
+        ),
+        (
+            f"import numpy as np\n# first\n{STEPS}  # all\n\nn = 1\ntotal",
+            "import numpy as np\n# first\ndef make_total():\n    raw = load()\n"
+            "    clean = raw + 1\n    return clean.sum()  # all\n\ntotal = make_total()\n\n"
+            "n = 1\ntotal",
+        ),
+        (
+            "parts = [1]\nraw = []\nfor one in parts:\n    # each\n\n    raw.append(one)\n"
+            "total = sum(raw)\nif total:\n    print(raw)",
+            "def make_total():\n    parts = [1]\n    raw = []\n    for one in parts:\n"
+            "        # each\n\n        raw.append(one)\n    total = sum(raw)\n    if total:\n"
+            "        print(raw)\n    return total\n\ntotal = make_total()",
+        ),
+        (
+            "raw = load(\n    1,\n)\nparts = [x for x in raw]\nprint(parts)",
+            "def run_cell_1():\n    raw = load(\n        1,\n    )\n"
+            "    parts = [x for x in raw]\n    print(parts)\n\nrun_cell_1()",
+        ),
+        (
+            "raw = load(); parts = list(raw)\ntotal = len(parts)\nwrite(parts);",
+            "def make_total():\n    raw = load(); parts = list(raw)\n    total = len(parts)\n"
+            "    write(parts);\n    return total\n\ntotal = make_total()",
+        ),
+    ],
+)
+def test_several_names_of_one_cell_become_a_function(cell: str, after: str) -> None:
+    names = "raw clean" if "clean" in cell else "raw parts"
+    assert functions(names, cell, "print(total)") == after
+    ast.parse(after)
+
+
+@pytest.mark.parametrize(
+    ("cell", "others"),
+    [
+        (STEPS, ("# raw\nraw.sum()",)),
+        (STEPS, ("%%bash\necho raw",)),
+        (STEPS, ("f('raw')",)),
+        (STEPS, ("globals()",)),
+        (STEPS, ("%who",)),
+        (STEPS, ("%store total",)),
+        (STEPS, ("run('x') if NameError else 1",)),
+        (STEPS, ("def make_total(): return 1",)),
+        (f"%time x = 1\n{STEPS}", ()),
+        (f"%%time\n{STEPS}", ()),
+        (STEPS.replace("load()", "!ls"), ()),
+        (STEPS.replace("load()", "await load()"), ()),
+        (STEPS.replace("load()", "load('raw')"), ()),
+        (STEPS.replace("load()", 'load("""a\nb""")'), ()),
+        (STEPS.replace("load()", 'load(f"""a\n{1}""")'), ()),
+        (STEPS.replace("load()", "raw"), ("raw = 1",)),
+        (STEPS.replace("total =", "total +="), ()),
+        (STEPS.replace("clean.sum()", "clean + total"), ()),
+        (STEPS.replace("total =", "count = len(raw)\ntotal ="), ("print(count)",)),
+        (STEPS.replace("total =", "count = len(raw)\ntotal ="), ()),  # nobody reads it: a result
+        (STEPS.replace("clean =", "import numpy\nclean ="), ()),
+        (STEPS.replace("clean =", "def f(): return raw\nclean ="), ()),
+        (STEPS.replace("clean =", "f = lambda: raw\nclean ="), ()),
+        (STEPS.replace("clean =", "raw.shape\nclean ="), ()),
+        (STEPS.replace("clean =", "for _ in raw: pass\nclean ="), ()),
+        (STEPS.replace("clean =", "del other\nclean ="), ()),
+        (f"{STEPS}\nclean", ()),
+        (f"{STEPS}\nclean.head()", ()),
+        (f"if ready:\n    {STEPS.replace(chr(10), chr(10) + '    ')}", ()),
+    ],
+)
+def test_where_a_function_might_change_something_names_are_deleted(
+    cell: str, others: tuple[str, ...]
+) -> None:
+    found = suggest(gone("raw", "clean"), Notebook([cell, *others, "print(total)"]))
+    for edit in found.edits:
+        assert "def make_total():\n    " not in edit.after
+    assert found.edits or found.left
+
+
+def test_a_name_that_another_cell_was_seen_to_use_is_no_local() -> None:
+    assert "def " in functions("raw clean", STEPS, "print(total)")
+    assert "def " not in functions("raw clean", STEPS, "print(total)", seen=[set(), {"clean"}])
+    found = suggest(gone("raw", "clean"), Notebook([STEPS], awaited=frozenset({"raw"})))
+    assert all("def " not in one.after for one in found.edits)
+
+
+def test_one_name_is_deleted_and_no_function_made() -> None:
+    assert functions("raw", STEPS, "print(total)").endswith(
+        "clean = raw + 1\ndel raw\ntotal = clean.sum()"
+    )

@@ -49,6 +49,12 @@ class Editing:
             lines.append(line)
         return True
 
+    def only_deletes(self) -> list[str]:
+        """Return the names that are deleted, where nothing else is edited; else none."""
+        if self.calls or self.first or self.shows is not None:
+            return []
+        return list(dict.fromkeys(name for names in self.deleted.values() for name in names))
+
     def text(self) -> str:
         """Return the cell with all its edits."""
         assert self.cell.groups is not None

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from memprobe.analysis.evidence import NAMESPACE, OUTPUT, TRACEBACK
 from memprobe.contrasts import CellEdit, EditReason, Suggestions, Unsuggested
+from memprobe.edits.as_function import wrapped
 from memprobe.edits.cached_names import cached_in
 from memprobe.edits.cell_source import CellSource
 from memprobe.edits.diff import unified
@@ -97,11 +98,21 @@ def _reason(finding: Finding) -> EditReason:
 
 
 def _edit(number: int, editing: Editing, reasons: list[EditReason], notebook: Notebook) -> CellEdit:
-    before, after = notebook.sources[number], editing.text()
+    before, after = notebook.sources[number], _as_function(number, editing, notebook)
+    after = after or editing.text()
     return CellEdit(
         cell=number + 1, cell_id=notebook.ids[number] if number < len(notebook.ids) else None,
         before=before, after=after, diff=unified(before, after, number + 1), reasons=reasons,
     )  # fmt: skip
+
+
+def _as_function(number: int, editing: Editing, notebook: Notebook) -> str | None:
+    """Return the cell with a function whose end lets go of what else is deleted; None: not sure."""
+    names = editing.only_deletes()
+    others = (one for at, one in enumerate(notebook.seen) if at != number)
+    known = set(notebook.awaited).union(*others)
+    text = wrapped(number, names, notebook.cells, known) if names else None
+    return text if text is not None and CellSource.of(text).groups is not None else None
 
 
 def _try_all(acts: Sequence[Act], notebook: Notebook) -> None:

@@ -19,7 +19,7 @@ _COLLECTING = frozenset(
     {"toPandas", "toArrow", "collect", "count", "first", "head", "take", "tail", "isEmpty"}
 )
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-_WORD = re.compile(r"[^\W\d]\w*")
+WORD = re.compile(r"[^\W\d]\w*")
 _SHARES_NAMES = re.compile(r"^\s*%run\s+(?:.*\s-i\b|-i\b|.*\.ipynb\b|\.{0,2}/)", re.MULTILINE)
 
 
@@ -80,7 +80,7 @@ class Uses:
     def _of_cell(self, number: int) -> list[set[str]]:
         cell = self.cells[number]
         if _SHARES_NAMES.search(cell.raw):
-            everything = {name for one in self.cells for name in _WORD.findall(one.raw)}
+            everything = {name for one in self.cells for name in WORD.findall(one.raw)}
             return [everything for _ in cell.groups or ()]
         return [self._of_group(group.source) for group in cell.groups or ()]
 
@@ -114,7 +114,7 @@ class Uses:
                 self._lasting.update(bound)
 
     def _in_text(self, cell: int, wanted: set[str]) -> bool:
-        return not wanted.isdisjoint(_WORD.findall(self.cells[cell].raw))
+        return not wanted.isdisjoint(WORD.findall(self.cells[cell].raw))
 
 
 def _handed_on(node: ast.stmt, lasting: set[str]) -> set[str]:
@@ -145,4 +145,4 @@ def _collects(node: ast.stmt) -> bool:
 def _mentioned(body: ast.AST) -> set[str]:
     found = {one.id for one in ast.walk(body) if isinstance(one, ast.Name)}
     texts = [one.value for one in ast.walk(body) if isinstance(one, ast.Constant)]
-    return found | {word for text in texts if isinstance(text, str) for word in _WORD.findall(text)}
+    return found | {word for text in texts if isinstance(text, str) for word in WORD.findall(text)}
