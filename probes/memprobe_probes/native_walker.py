@@ -29,10 +29,15 @@ FILE = "walker.abi3.so"
 NAME = "memprobe_probes.walker"
 OLDEST, NEWEST = (3, 10), (3, 14)
 DIGITS = 16  # hexadecimal, of a file's sha256: they tell versions apart, they are no signature
+INTERFACE = 1  # of walker.c, as this version calls it and reads its answers
 LARGEST = 16 << 20  # bytes
 NOT_BUILT = (
     "was not built when memprobe was installed; install a wheel for this platform, or a C compiler "
     "and Python's headers and then memprobe again"
+)
+OTHER_VERSION = (
+    "is of another version of memprobe than its probe; install memprobe again, or, in a "
+    "checkout, build it again: make native"
 )
 _KIND, _REGULAR, _NOEXEC = 0o170000, 0o100000, 8  # of st_mode; of f_flag
 
@@ -64,6 +69,7 @@ def _load(where: Where) -> Loaded:
     try:
         _refuse_interpreter()
         module = _module(*_place(where))
+        _refuse_interface(module)
         told = module.check()
         if told is not None:
             raise Refused(f"does not fit this Python: {told}")
@@ -88,6 +94,13 @@ def _refuse_interpreter() -> None:
         raise Refused("cannot read a Python that traces references")
     if not OLDEST <= version <= NEWEST:
         raise Refused("knows Python 3.10 to 3.14, and this is {}.{}".format(*version))
+
+
+def _refuse_interface(module: Any) -> None:
+    """Refuse a file that was built from other sources, as an old build lying about was."""
+    told = getattr(module, "interface", None)
+    if told is None or told() != INTERFACE:
+        raise Refused(OTHER_VERSION)
 
 
 def _place(where: Where) -> tuple[str, bytes]:

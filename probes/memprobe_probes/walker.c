@@ -480,6 +480,17 @@ static PyObject *walker_position(PyObject *module, PyObject *args)
     return PyLong_FromLong(-1);
 }
 
+/* Raised with every change of what a function here takes or gives: the probe beside which this file
+   lies, of another build, must not use it. */
+enum { INTERFACE = 1 };
+
+static PyObject *walker_interface(PyObject *module, PyObject *ignored)
+{
+    (void)module;
+    (void)ignored;
+    return PyLong_FromLong(INTERFACE);
+}
+
 static PyObject *walker_check(PyObject *module, PyObject *ignored)
 {
     (void)module;
@@ -504,6 +515,7 @@ static PyObject *walker_abilities(PyObject *module, PyObject *ignored)
 }
 
 static PyMethodDef methods[] = {
+    {"interface", walker_interface, METH_NOARGS, "Return the number of this interface."},
     {"check", walker_check, METH_NOARGS, "Return None, or why this interpreter is refused."},
     {"abilities", walker_abilities, METH_NOARGS, "Prepare; return what cannot be told, and why."},
     {"size", walker_size, METH_VARARGS, "Return the bytes of an object, as the walk reads them."},

@@ -9,6 +9,9 @@ from typing import Any
 
 Request = tuple[list[Any], list[Any], bytes, bytes, bytes, bytes, bytes, bytes, bytes]
 
+def interface() -> int:
+    """Return the number of this interface, which ``native_walker.INTERFACE`` has to be."""
+
 def check() -> str | None:
     """Return None where this interpreter's objects look as expected, else the reason in words."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 import os
 import shutil
@@ -24,11 +25,17 @@ from memprobe_probes import native_walker
 BUILT = Path(native_walker.__file__).with_name(native_walker.FILE)
 needs_walker = pytest.mark.skipif(not BUILT.exists(), reason="the native walker is not built here")
 
-# A module as small as one can be, whose check() says what it is told to.
+# A module as small as one can be, whose check() says what it is told to; an old one has no number.
 SMALLEST = """
 #include <Python.h>
 static PyObject *check(PyObject *self, PyObject *none) { return PyUnicode_FromString(SAYS); }
-static PyMethodDef methods[] = {{"check", check, METH_NOARGS, 0}, {0}};
+#if NUMBER
+static PyObject *interface(PyObject *self, PyObject *none) { return PyLong_FromLong(NUMBER); }
+#define OWN {"interface", interface, METH_NOARGS, 0},
+#else
+#define OWN
+#endif
+static PyMethodDef methods[] = {OWN {"check", check, METH_NOARGS, 0}, {0}};
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "walker", 0, 0, methods};
 PyMODINIT_FUNC PyInit_walker(void) { return PyModuleDef_Init(&definition); }
 """
@@ -58,8 +65,8 @@ def reason(where: Any) -> str:
     return told
 
 
-def built(path: Path, says: str) -> Path:
-    """Compile an extension whose check() refuses with ``says``."""
+def built(path: Path, says: str, number: int = native_walker.INTERFACE) -> Path:
+    """Compile an extension whose check() refuses with ``says``; without interface() for 0."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     headers = sysconfig.get_paths()["include"]
     if compiler is None or not Path(headers, "Python.h").exists():
@@ -67,7 +74,7 @@ def built(path: Path, says: str) -> Path:
     source = path.with_suffix(".c")
     source.write_text(SMALLEST)
     new = path.with_suffix(".new")
-    what = [f"-I{headers}", "-DPy_LIMITED_API=0x030A0000", f'-DSAYS="{says}"']
+    what = [f"-I{headers}", "-DPy_LIMITED_API=0x030A0000", f'-DSAYS="{says}"', f"-DNUMBER={number}"]
     run(compiler, "-shared", "-fPIC", *what, str(source), "-o", str(new))
     os.replace(new, path)
     return path
@@ -253,6 +260,25 @@ def test_a_walker_that_does_not_know_this_python_is_refused(
 ) -> None:
     path = built(tmp_path / native_walker.FILE, says="a dict is larger here")
     assert reason(str(path)).endswith("does not fit this Python: a dict is larger here")
+
+
+@pytest.mark.parametrize("number", [0, native_walker.INTERFACE + 1])
+def test_a_walker_of_another_version_is_not_used(
+    from_text: None, tmp_path: Path, number: int
+) -> None:
+    path = built(tmp_path / native_walker.FILE, says="it was asked", number=number)
+    said = reason(str(path))
+    assert "another version of memprobe" in said
+    assert "make native" in said
+
+
+def test_the_number_goes_up_with_what_the_stub_says() -> None:
+    stub = BUILT.with_name("walker.pyi").read_bytes()
+    digest = hashlib.sha256(stub).hexdigest()[:16]
+    assert (native_walker.INTERFACE, digest) == (1, "f0af2ad5ad74e19b"), (
+        "where what a function takes or gives has changed, raise the number in walker.c and in "
+        "native_walker.py; then write the new digest here"
+    )
 
 
 def test_after_an_upgrade_a_running_process_gets_the_new_file(
