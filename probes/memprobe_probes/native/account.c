@@ -4,6 +4,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "order.h"
+
 enum { LONGEST = 2 /* seconds */, LONGEST_IN_COPY = 5, LOOKED_AT = 12 /* words of a piece of memory */ };
 
 /* In a copy, which has so much time and no more, by the clock on the wall; from outside by the work
@@ -110,31 +112,6 @@ const Claim *account_at(const Table *claims, uintptr_t address)
     return NULL;
 }
 
-static void sink(Claim *rows, size_t at, size_t count)
-{
-    for (size_t below; (below = 2 * at + 1) < count; at = below) {
-        if (below + 1 < count && rows[below].address < rows[below + 1].address)
-            below++;
-        if (rows[at].address >= rows[below].address)
-            return;
-        Claim kept = rows[at];
-        rows[at] = rows[below];
-        rows[below] = kept;
-    }
-}
-
-static void sort_claims(Claim *rows, size_t count)
-{
-    for (size_t at = count / 2; at-- > 0;)
-        sink(rows, at, count);
-    while (count-- > 1) {
-        Claim kept = rows[0];
-        rows[0] = rows[count];
-        rows[count] = kept;
-        sink(rows, 0, count);
-    }
-}
-
 /* Sorted, and cut where one begins within another. */
 int account_give(Account *account, const uint64_t *words, size_t count)
 {
@@ -149,7 +126,7 @@ int account_give(Account *account, const uint64_t *words, size_t count)
     }
     Claim *rows = given->rows;
     size_t kept = 0;
-    sort_claims(rows, given->used);
+    order(rows, given->used, sizeof(Claim) / 8);
     for (size_t at = 0; at < given->used; at++) {
         uintptr_t end = kept ? rows[kept - 1].address + rows[kept - 1].bytes : 0;
         uintptr_t stop = rows[at].address + rows[at].bytes;
@@ -209,31 +186,9 @@ void account_cover(Account *account, uintptr_t start, uintptr_t end)
         ((Span *)account->covered.rows)[account->covered.used++] = (Span){start, end};
 }
 
-static void sink_span(Span *rows, size_t at, size_t count)
-{
-    for (size_t below; (below = 2 * at + 1) < count; at = below) {
-        if (below + 1 < count && rows[below].start < rows[below + 1].start)
-            below++;
-        if (rows[at].start >= rows[below].start)
-            return;
-        Span kept = rows[at];
-        rows[at] = rows[below];
-        rows[below] = kept;
-    }
-}
-
 void account_sort_covered(Account *account)
 {
-    Span *rows = account->covered.rows;
-    size_t count = account->covered.used;
-    for (size_t at = count / 2; at-- > 0;)
-        sink_span(rows, at, count);
-    while (count-- > 1) {
-        Span kept = rows[0];
-        rows[0] = rows[count];
-        rows[count] = kept;
-        sink_span(rows, 0, count);
-    }
+    order(account->covered.rows, account->covered.used, sizeof(Span) / 8);
 }
 
 /* Where an object's own memory lies, by word of the object; 0: it has none. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "account.h"
+#include "order.h"
 
 enum {
     ARENA = 1 << 20, POOL = 1 << 14, SIZES = 32, STEP = 16, HEADER = 48,
@@ -134,31 +135,6 @@ int account_in_arena(const Account *account, uintptr_t address)
     return low > 0 && address - starts[low - 1] < ARENA;
 }
 
-static void sink(uintptr_t *rows, size_t at, size_t count)
-{
-    for (size_t below; (below = 2 * at + 1) < count; at = below) {
-        if (below + 1 < count && rows[below] < rows[below + 1])
-            below++;
-        if (rows[at] >= rows[below])
-            return;
-        uintptr_t kept = rows[at];
-        rows[at] = rows[below];
-        rows[below] = kept;
-    }
-}
-
-static void sort(uintptr_t *rows, size_t count)
-{
-    for (size_t at = count / 2; at-- > 0;)
-        sink(rows, at, count);
-    while (count-- > 1) {
-        uintptr_t kept = rows[0];
-        rows[0] = rows[count];
-        rows[count] = kept;
-        sink(rows, 0, count);
-    }
-}
-
 static int list_arenas(Account *account, uintptr_t table, size_t count)
 {
     Row row;
@@ -168,7 +144,7 @@ static int list_arenas(Account *account, uintptr_t table, size_t count)
         if (read_row(account, table + at * ROW_WORDS * 8, &row) && row.address &&
             is_arena(account, &row))
             ((uintptr_t *)account->arenas.rows)[account->arenas.used++] = row.address;
-    sort(account->arenas.rows, account->arenas.used);
+    order(account->arenas.rows, account->arenas.used, 1);
     return 0;
 }
 

@@ -1,11 +1,11 @@
 #define _GNU_SOURCE
 #include "regions.h"
 
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { ROOM = 1 << 16, FIRST = 4096, MOST = 1 << 17 };
+#include "lines.h"
+
+enum { FIRST = 4096, MOST = 1 << 17 };
 
 typedef struct {
     const char *part;
@@ -17,19 +17,6 @@ static const Known known[] = {
     {"polars.abi3", LIBRARY_POLARS}, {"libtorch", LIBRARY_TORCH}, {"libc10", LIBRARY_TORCH},
     {"libpython", LIBRARY_PYTHON}, {"/python3", LIBRARY_PYTHON}, {"/python", LIBRARY_PYTHON},
 };
-
-static uint64_t number(const char **text, unsigned base)
-{
-    uint64_t value = 0;
-    for (;; (*text)++) {
-        unsigned digit = (unsigned)(**text - '0');
-        if (digit > 9)
-            digit = **text >= 'a' && **text <= 'f' ? (unsigned)(**text - 'a' + 10) : base;
-        if (digit >= base)
-            return value;
-        value = value * base + digit;
-    }
-}
 
 static uint32_t library_of(const char *path)
 {
@@ -60,37 +47,27 @@ static uint8_t rest_of(const char *path, int shared, int code)
     return shared ? BUCKET_SHARED : BUCKET_UNKNOWN;
 }
 
-/* 7f0c00000000-7f0c00021000 rw-p 00000000 00:00 0     [heap] */
 static int add_region(Regions *regions, const char *line)
 {
-    if (regions->rows.used == MOST || table_make_room(&regions->rows, 1))
+    MappedLine mapped;
+    if (regions->rows.used == MOST || table_make_room(&regions->rows, 1) ||
+        lines_mapped(line, &mapped))
         return -1;
+    const char *rights = mapped.rights, *name = mapped.name;
     Region *row = regions_row(regions, regions->rows.used++);
     memset(row, 0, sizeof *row);
-    row->start = number(&line, 16);
-    line++;
-    row->end = number(&line, 16);
-    if (line[0] != ' ' || row->end <= row->start)
-        return -1;
-    int shared = line[4] == 's';
-    row->writable = line[2] == 'w';
-    row->guard = line[1] == '-' && line[2] == '-' && line[3] == '-';
-    row->code = line[3] == 'x';
-    line += 6;
-    number(&line, 16);
-    line++;
-    uint64_t major = number(&line, 16);
-    line++;
-    uint64_t minor = number(&line, 16);
-    line++;
-    uint64_t inode = number(&line, 10);
-    while (*line == ' ')
-        line++;
-    row->file = inode ? inode ^ major << 56 ^ minor << 40 : 0;
-    row->heap = begins(line, "[heap]");
-    row->plain = !inode && row->writable && !shared && (!*line || row->heap || begins(line, "[anon:"));
-    row->library = *line == '/' ? library_of(line) : LIBRARY_NONE;
-    row->rest = rest_of(line, shared, row->code);
+    row->start = mapped.start;
+    row->end = mapped.end;
+    row->file = mapped.file;
+    int shared = rights[3] == 's';
+    row->writable = rights[1] == 'w';
+    row->guard = rights[0] == '-' && rights[1] == '-' && rights[2] == '-';
+    row->code = rights[2] == 'x';
+    row->heap = begins(name, "[heap]");
+    row->plain = !row->file && row->writable && !shared &&
+                 (!*name || row->heap || begins(name, "[anon:"));
+    row->library = *name == '/' ? library_of(name) : LIBRARY_NONE;
+    row->rest = rest_of(name, shared, row->code);
     return 0;
 }
 
@@ -102,7 +79,7 @@ static int add_amount(Regions *regions, const char *line)
     const char *digits = colon + 1;
     while (*digits == ' ')
         digits++;
-    uint64_t bytes = number(&digits, 10) * 1024;
+    uint64_t bytes = lines_number(&digits, 10) * 1024;
     Region *row = regions_row(regions, regions->rows.used - 1);
     if (begins(line, "Rss:"))
         row->rss = bytes;
@@ -115,40 +92,11 @@ static int add_amount(Regions *regions, const char *line)
     return 0;
 }
 
-static int add_line(Regions *regions, const char *line)
+static int add_line(void *into, const char *line)
 {
+    Regions *regions = into;
     int is_mapping = (*line >= '0' && *line <= '9') || (*line >= 'a' && *line <= 'f');
     return is_mapping ? add_region(regions, line) : add_amount(regions, line);
-}
-
-static long add_lines(Regions *regions, char *text, size_t length)
-{
-    size_t done = 0;
-    for (char *end; (end = memchr(text + done, '\n', length - done)) != NULL;) {
-        *end = '\0';
-        if (add_line(regions, text + done))
-            return -1;
-        done = (size_t)(end - text) + 1;
-    }
-    return (long)done;
-}
-
-static int read_lines(Regions *regions, int file, char *text)
-{
-    size_t held = 0;
-    for (;;) {
-        ssize_t got = read(file, text + held, ROOM - held);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return got == 0 && held == 0 && regions->rows.used ? 0 : -1;
-        held += (size_t)got;
-        long done = add_lines(regions, text, held);
-        if (done < 0 || (done == 0 && held == ROOM))
-            return -1;
-        held -= (size_t)done;
-        memmove(text, text + done, held);
-    }
 }
 
 /* Constants and variables of what is executable elsewhere belong to it, and so does the anonymous
@@ -173,14 +121,14 @@ static void mark_libraries(Regions *regions)
 int regions_open(Regions *regions, int file)
 {
     memset(regions, 0, sizeof *regions);
-    char *text = memory_map(ROOM);
+    char *text = memory_map(LINES_ROOM);
     if (text == NULL || table_open(&regions->rows, sizeof(Region), FIRST) ||
-        read_lines(regions, file, text)) {
-        memory_unmap(text, ROOM);
+        lines_read(file, text, add_line, regions) || !regions->rows.used) {
+        memory_unmap(text, LINES_ROOM);
         regions_close(regions);
         return -1;
     }
-    memory_unmap(text, ROOM);
+    memory_unmap(text, LINES_ROOM);
     mark_libraries(regions);
     for (size_t at = 0; at < regions->rows.used; at++) {
         regions->rss += regions_row(regions, at)->rss;
