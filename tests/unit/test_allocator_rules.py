@@ -14,12 +14,12 @@ from memprobe.recording.schema import Account, Holder, ProcessMemory
 POOL = "pyarrow.default_memory_pool()"
 
 
-def accounted(recording: Recording, *, t: int = 90, **fields: Any) -> Recording:
-    """Add a full account; ``buckets`` are megabytes."""
+def accounted(recording: Recording, *, t: int = 90, rss: float = 400, **fields: Any) -> Recording:
+    """Add a full account; all sizes are megabytes."""
     trimmable = fields.pop("trimmable", None)
     buckets = {name.replace("_", "-"): int(size * MB) for name, size in fields.items()}
     process = ProcessMemory(
-        pid=7, rss=400 * MB, buckets=buckets,
+        pid=7, rss=int(rss * MB), buckets=buckets,
         trimmable=None if trimmable is None else int(trimmable * MB),
     )  # fmt: skip
     recording.accounts.append(Account(t=t * SECOND, full=True, processes=[process]))
@@ -100,7 +100,7 @@ def test_what_a_trim_gives_back_is_told() -> None:
     assert "19.1 MiB of it lie between blocks in use, and stay" in found.why
 
 
-@pytest.mark.parametrize("megabytes", [80, 150, 239])  # of 400
+@pytest.mark.parametrize("megabytes", [101, 150, 239])  # of 400
 def test_what_every_program_that_frees_much_leaves_is_advice(megabytes: float) -> None:
     recording = accounted(quiet(), malloc_retained=megabytes, trimmable=megabytes)
     assert [row[:2] for row in told(recording)] == [("MP501", "advice")]
@@ -116,9 +116,10 @@ def test_where_the_last_cells_worked_it_is_advice() -> None:
 
 
 def test_little_or_a_small_part_is_nothing() -> None:
-    assert findings(accounted(quiet(), malloc_retained=49, trimmable=49)) == []
-    assert findings(accounted(quiet(), malloc_retained=79, trimmable=79)) == []  # of 400
-    assert findings(accounted(program(), malloc_retained=100, trimmable=100)) == []
+    assert findings(accounted(quiet(), malloc_retained=99, trimmable=99)) == []
+    assert findings(accounted(quiet(), malloc_retained=130, trimmable=79)) == []
+    assert findings(accounted(quiet(), rss=800, malloc_retained=150, trimmable=150)) == []
+    assert findings(accounted(program(), malloc_retained=110, trimmable=110)) == []
 
 
 def test_where_a_trim_is_useless_that_is_said_and_nothing_promised() -> None:
@@ -193,7 +194,7 @@ def test_a_container_that_grew_in_the_same_rounds_owns_it() -> None:
 
 
 def test_what_is_retained_and_what_grows_are_never_taken_for_each_other() -> None:
-    both = accounted(accounted(grown(), t=0, malloc_other=3), malloc_retained=99, trimmable=99)
+    both = accounted(accounted(grown(), t=0, malloc_other=3), malloc_retained=101, trimmable=101)
     assert [one.code for one in findings(both)] == ["MP501"]
     leak = accounted(accounted(grown(), t=0, malloc_other=3), malloc_other=84, trimmable=2)
     assert [one.code for one in findings(leak)] == ["MP502"]

@@ -14,7 +14,7 @@ from memprobe_probes import account_buckets as buckets
 ALLOCATOR = "allocator"
 MALLOC, ARENAS = "malloc", "arenas of Python's allocator"
 TRIM = "import ctypes; ctypes.CDLL(None).malloc_trim(0)"
-MUCH = 5  # times ``min-bytes``: every process keeps some
+MUCH = 10  # times ``min-bytes``: every process keeps some
 SHARE = 0.2  # of the resident memory
 # From here on most of the process is nothing but freed memory: below, it is how allocators work.
 DOMINATES = 0.6  # of the resident memory
@@ -48,11 +48,11 @@ class AllocatorRetained:
     above malloc's threshold go back at once.
 
     ## When it does not fire
-    Less than five times `min-bytes`, or a fifth of the resident memory, would come back; another
-    malloc than glibc's is in use; in a script, whose end is near. It is advice, which fails no
-    gate, below ten times `min-bytes` or three fifths of the resident memory: every program that
-    frees much leaves some with its allocator; and where one of the last cells (`stale-cells`)
-    worked: what is used again is not left behind.
+    Less than ten times `min-bytes`, or a fifth of the resident memory, would come back: every
+    program that frees much leaves some with its allocator, and the report's account tells how
+    much; another malloc than glibc's is in use; in a script, whose end is near. It is advice,
+    which fails no gate, below three fifths of the resident memory, and where one of the last
+    cells (`stale-cells`) worked: what is used again is not left behind.
     """
 
     code = "MP501"
@@ -66,7 +66,7 @@ class AllocatorRetained:
         process = last[1]
         trimmable = process.trimmable or 0
         if _is_much(evidence, process, trimmable):
-            most = max(2 * MUCH * evidence.config.min_bytes, int(DOMINATES * (process.rss or 0)))
+            most = max(MUCH * evidence.config.min_bytes, int(DOMINATES * (process.rss or 0)))
             left = trimmable >= most and not worked_lately(evidence)
             status: Status = "suspect" if left else "advice"
             yield self._of_trim(evidence, process, trimmable, status)
