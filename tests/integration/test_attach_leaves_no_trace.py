@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from kernels import Kernel
+from kernels import PATIENCE, Kernel
 from traces import FINGERPRINT, SETUP, differences
 
 from memprobe.errors import TargetError
-from memprobe.targets import payload
+from memprobe.targets import payload, visit
 from memprobe.targets.kernel import AttachOptions, attach
 
 
@@ -90,6 +92,50 @@ def test_the_last_result_and_callbacks_do_not_notice(kernel: Kernel, tmp_path: P
         "get_ipython().events.unregister('post_run_cell', note)"
     )
     assert before == after
+
+
+def _asked(kernel: Kernel) -> dict[str, Any]:
+    """Ask which notebook it is, over the control channel."""
+
+    def ask(kind: str, content: dict[str, Any]) -> dict[str, Any]:
+        message = kernel.client.session.msg(kind, content)
+        kernel.client.control_channel.send(message)
+        while True:
+            reply = kernel.client.get_control_msg(timeout=PATIENCE)
+            if reply["parent_header"].get("msg_id") == message["header"]["msg_id"]:
+                return dict(reply["content"])
+
+    return visit.visit(ask, time.time() + PATIENCE)
+
+
+def test_asking_which_notebook_it_is_leaves_nothing(kernel: Kernel, tmp_path: Path) -> None:
+    before = kernel.value("_describe()")
+    told = _asked(kernel)
+    assert told == {"ok": True, "pid": kernel.pid, "notebook": "", "probe": False, "busy": False}
+    assert differences(before, kernel.value("_describe()")) == {}
+    waiting = kernel.start_cell(
+        f"door = {str(tmp_path / 'gate')!r}\nos.mkfifo(door)\nprint('running', flush=True)\n"
+        "with open(door) as file: file.read()\n"
+        "answer = get_ipython().kernel._allow_stdin\ndel door, file"
+    )
+    kernel.wait_for_output(waiting, "running")
+    assert _asked(kernel)["busy"] is True  # also in the middle of a cell
+    (tmp_path / "gate").write_text("x")
+    kernel.finish(waiting)
+    assert kernel.value("answer") is True
+    kernel.run("del answer")
+    assert differences(before, kernel.value("_describe()")) == {}
+
+
+def test_a_question_that_fails_leaves_nothing(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visit, "MODULES", ("frames", "traces", "waste", "whereabouts"))
+    before = kernel.value("_describe()")
+    with pytest.raises(TargetError) as caught:
+        _asked(kernel)
+    assert "Error" in caught.value.cause
+    assert differences(before, kernel.value("_describe()")) == {}
 
 
 def test_a_probe_that_cannot_start_leaves_nothing(

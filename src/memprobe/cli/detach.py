@@ -54,7 +54,7 @@ def _on_server(context: KernelContext, drop_output: bool) -> None:
 
     assert context.remote is not None
     if not drop_output:
-        jupyter_server.refuse_unwatched(context.remote)
+        context.remote.refuse_unwatched()
     left = jupyter_server.detach_all(context.remote)
     if left is False:
         raise _stays(context.name)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
     from rich.table import Table
 
@@ -48,12 +50,18 @@ def command(scope: str | None, measure: float, output_format: str) -> None:
     Shows each kernel's memory, its share of the limit that applies to it, the time left at the
     present slope, its age, notebook, whether it is busy, and whether a probe is in it. What
     cannot be attached to is listed with the reason. TARGET-SCOPE is the address of a Jupyter
-    Server: then its kernels are listed.
+    Server: then its kernels are listed; or databricks:CLUSTER: then its driver's notebooks are.
     """
     from memprobe.cli.output import emit
+    from memprobe.databricks.address import is_databricks
 
+    if scope and is_databricks(scope):
+        from memprobe.cli import ps_databricks
+
+        ps_databricks.show(scope, output_format)
+        return
     rows = _rows(scope, measure)
-    emit(_json(rows) if output_format == "json" else _text(rows))
+    emit(as_json(rows) if output_format == "json" else as_text(rows))
 
 
 def _rows(scope: str | None, measure: float) -> list[ContextRow]:
@@ -76,17 +84,19 @@ def _refuse_scope(scope: str | None) -> None:
 
     raise UsageError(
         f"cannot list {scope}",
-        cause="a scope is the address of a Jupyter Server, such as http://127.0.0.1:8888/; "
-        "databricks:CLUSTER is not in this version",
+        cause="a scope is the address of a Jupyter Server, such as http://127.0.0.1:8888/, or "
+        "databricks:CLUSTER",
         remedy="give such an address, or run memprobe ps on the machine where the kernels run",
         docs="verbs/ps.md",
     )
 
 
-def _json(rows: list[ContextRow]) -> str:
+def as_json(rows: list[ContextRow], **more: Any) -> str:
+    """Return the listing for machines; ``more`` stands before the contexts."""
     import json
 
-    return json.dumps({"version": 1, "contexts": [_fields(row) for row in rows]}, indent=2) + "\n"
+    told = {"version": 1, **more, "contexts": [_fields(row) for row in rows]}
+    return json.dumps(told, indent=2) + "\n"
 
 
 def _fields(row: ContextRow) -> dict[str, Any]:
@@ -102,15 +112,17 @@ def _fields(row: ContextRow) -> dict[str, Any]:
     }
 
 
-def _text(rows: list[ContextRow]) -> str:
+def as_text(rows: list[ContextRow], heading: Sequence[str] = ()) -> str:
     """Return the listing as it is printed, with colours where stdout is a terminal."""
     console = _console()
+    for line in heading:
+        console.print(line)
     attachable = [row for row in rows if row.attachable]
     refused = [row for row in rows if not row.attachable and row.kind != "left-over"]
     left_over = [row for row in rows if row.kind == "left-over"]
     if attachable:
         console.print(_table(attachable, console.width))
-    else:
+    elif not heading:
         _print_nothing(console, any(row.kind == "kernel" for row in refused))
     if refused:
         _print_refused(console, refused)
@@ -175,14 +187,14 @@ def _columns(rows: list[ContextRow]) -> list[Column]:
     return [
         ("PID", [str(row.pid) if row.pid is not None else "" for row in rows], "right"),
         ("KERNEL", [_id(row) for row in rows], "left"),
-        ("NOTEBOOK", [_escaped(row.name) for row in rows], "left"),
+        ("NOTEBOOK", [escaped(row.name) for row in rows], "left"),
         ("RSS", [_memory(row) for row in rows], "right"),
         ("SHARE", [_share(row) for row in rows], "right"),
         ("FULL IN", [_time_left(row) for row in rows], "right"),
         ("AGE", [_short(row.age) for row in rows], "right"),
         ("STATE", [_state(row) for row in rows], "left"),
         ("IDLE", [_short(row.idle) if row.state != "busy" else "" for row in rows], "right"),
-        ("SPARK", [_escaped(_clipped(row.spark or "")) for row in rows], "left"),
+        ("SPARK", [escaped(_clipped(row.spark or "")) for row in rows], "left"),
         ("HOW", _ways(rows), "left"),
         ("PROBE", ["[green]yes[/]" if row.probe else "" for row in rows], "left"),
     ]
@@ -191,12 +203,12 @@ def _columns(rows: list[ContextRow]) -> list[Column]:
 def _ways(rows: list[ContextRow]) -> list[str]:
     """Return how each is entered; nothing where all of them are kernels."""
     ways = [row.method for row in rows]
-    return ways if set(ways) - {"kernel"} else [""] * len(ways)
+    return ways if set(ways) - {"kernel", "side-context"} else [""] * len(ways)
 
 
 def _id(row: ContextRow) -> str:
     """Return the short id by which a kernel is named that has no process here."""
-    return _escaped(row.kernel_id[:8]) if row.pid is None else ""
+    return escaped(row.kernel_id[:8]) if row.pid is None else ""
 
 
 def _memory(row: ContextRow) -> str:
@@ -253,9 +265,7 @@ def _print_refused(console: Console, rows: list[ContextRow]) -> None:
         by_reason.setdefault((row.why_not, row.remedy), []).append(row)
     for (why, remedy), same in by_reason.items():
         console.print(_grid([(str(row.pid or ""), _name_and_size(row)) for row in same]))
-        console.print(
-            _grid([("", f"[dim]{_escaped(why)}[/]"), ("", f"[dim]{_escaped(remedy)}[/]")])
-        )
+        console.print(_grid([("", f"[dim]{escaped(why)}[/]"), ("", f"[dim]{escaped(remedy)}[/]")]))
 
 
 def _grid(rows: list[tuple[str, str]]) -> Table:
@@ -274,7 +284,7 @@ def _name_and_size(row: ContextRow) -> str:
     from memprobe.reporters.amounts import size
 
     amount = f"  [dim]{size(row.rss)}[/]" if row.rss is not None else ""
-    return _escaped(row.name) + amount
+    return escaped(row.name) + amount
 
 
 def _print_left_over(console: Console, rows: list[ContextRow]) -> None:
@@ -282,14 +292,14 @@ def _print_left_over(console: Console, rows: list[ContextRow]) -> None:
 
     folders = sorted({str(row.connection_file.parent) for row in rows if row.connection_file})
     files = counted(len(rows), "left-over connection file")
-    console.print(f"\n[dim]{files} of ended kernels in {_escaped(', '.join(folders))}[/]")
+    console.print(f"\n[dim]{files} of ended kernels in {escaped(', '.join(folders))}[/]")
 
 
 def _clipped(text: str) -> str:
     return text if len(text) <= _LONGEST_APP else text[: _LONGEST_APP - 1] + "…"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Return a name from outside so that neither the terminal nor rich obeys what it holds."""
     from rich.markup import escape
 

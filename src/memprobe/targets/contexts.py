@@ -30,7 +30,7 @@ from memprobe.targets.processes import (
 from memprobe_probes import limits
 
 if TYPE_CHECKING:
-    from memprobe.targets.server_kernels import ServerKernel
+    from memprobe.targets.remote import Remote
 
 MOST_PLAIN_PROCESSES = 10
 
@@ -52,7 +52,7 @@ class KernelContext:
     why_not: str = ""
     remedy: str = ""
     method: str = ""  # kernel, pending-call, remote-exec, server: how it is attached to
-    remote: ServerKernel | None = None
+    remote: Remote | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class ContextRow:
     probe: str | None = None  # session id
     parent: int | None = None  # of a script: may be `memprobe run`, under its arguments
     idle: float | None = None  # seconds since it last did something, as its server says
-    remote: ServerKernel | None = None  # where it is reached, if not on this machine
+    remote: Remote | None = None  # where it is reached, if not on this machine
     attachable: bool = False
     why_not: str = ""
     remedy: str = ""

@@ -2,7 +2,8 @@
 
 A target is a PID, a connection file, a kernel id or an unambiguous beginning of one, or a
 notebook: its path, its name, either without ``.ipynb``, or the end of its path. The address of a
-Jupyter Server, with a notebook's path or a kernel id after it, is read by ``server_choice``.
+Jupyter Server, with a notebook's path or a kernel id after it, is read by ``server_choice``, and
+``databricks:CLUSTER[/NOTEBOOK]`` by ``databricks.notebooks``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from memprobe.databricks import address
 from memprobe.errors import TargetError, UsageError
 from memprobe.reporters.amounts import size
 from memprobe.reporters.printable import printable
@@ -71,6 +73,10 @@ def resolve(target: str | None = None, asked: Asked = Asked()) -> KernelContext:
         from memprobe.targets import server_choice
 
         return server_choice.chosen(target, asked.verb, asked.doing)
+    if address.is_databricks(target):
+        from memprobe.databricks import notebooks
+
+        return notebooks.chosen(target, asked.verb, asked.doing, _say)
     _refuse_remote(target)
     rows = contexts()
     matches = _matches(target, rows, asked) or _by_pid(target, rows)
@@ -82,15 +88,17 @@ def resolve(target: str | None = None, asked: Asked = Asked()) -> KernelContext:
 
 
 def _refuse_remote(target: str) -> None:
-    kind = "a Databricks cluster" if target.startswith("databricks:") else ""
-    kind = kind or ("an address that is not http or https" if "://" in target else "")
-    if kind:
+    if "://" in target:
         raise UsageError(
             f"cannot reach {target}",
-            cause=f"{kind} as target is not in this version",
+            cause="an address that is not http or https as target is not in this version",
             remedy="run memprobe on the machine where the kernel runs: memprobe ps",
             docs=_DOCS,
         )
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _matches(target: str, rows: Sequence[ContextRow], asked: Asked) -> list[ContextRow]:

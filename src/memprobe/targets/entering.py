@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
     AnyAttachment = Attachment | RemoteAttachment
 
-AUTO, KERNEL, SERVER = "auto", "kernel", "server"
+AUTO, KERNEL, SERVER, SIDE = "auto", "kernel", "server", "side-context"
 SAID = {
     KERNEL: "through its control channel",
     SERVER: "through the server",
+    SIDE: "through a context beside it",
     "remote-exec": "by sys.remote_exec",
     "pending-call": "by a pending call",
 }
@@ -44,7 +45,7 @@ def attach_to(
         from memprobe.targets import jupyter_server
 
         if not drop_output:
-            jupyter_server.refuse_unwatched(context.remote)
+            context.remote.refuse_unwatched()
         return jupyter_server.attach(context.remote, options, interrupts)
     if how == KERNEL:
         from memprobe.targets import kernel
@@ -62,8 +63,8 @@ def attach_to(
 def chosen(context: KernelContext, method: str) -> str:
     """Return the method that is meant. Raises UsageError for ``kernel`` where there is none."""
     if context.remote is not None:
-        if method in (AUTO, KERNEL, SERVER):
-            return SERVER
+        if method in (AUTO, KERNEL, context.remote.method):
+            return context.remote.method
         raise UsageError(
             f"cannot enter {context.name} by {method}",
             cause="it runs behind a server, where nothing but its own protocol reaches it",

@@ -1,4 +1,4 @@
-"""Attach to a kernel through its Jupyter Server, also where the kernel is on another machine.
+"""Attach to a kernel through its Jupyter Server or another line to another machine.
 
 Nothing of that machine is read but what the kernel itself answers: the probe travels in a message,
 the recording comes back in pieces. All times in it are of the kernel's clock; nothing is sampled
@@ -15,25 +15,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from memprobe.errors import MemprobeError, TargetError
+from memprobe.errors import TargetError
 from memprobe.recording.drain import Drain
 from memprobe.recording.schema import End, Record
 from memprobe.recording.writer import RecordingWriter
 from memprobe.targets import walker_file
 from memprobe.targets.interrupts import Interrupts
 from memprobe.targets.kernel import LEAVE, RENEWALS, AttachOptions, enter_by, session_config
-from memprobe.targets.kernel_socket import Disconnected, KernelSocket, Unanswered
-from memprobe.targets.server_kernels import ServerKernel, kernel_now, name_of
-from memprobe.targets.server_url import DOCS, parsed
+from memprobe.targets.remote import Disconnected, Line, Remote, Unanswered
 from memprobe_probes.courier import REQUEST
 
 ANSWER = 5.0  # seconds for a small question; C code that holds the GIL may take longer
 MOST_PULLS = 64  # in a row, of 256 KiB each: then others have their turn
+DOCS = "verbs/attach.md"
 AGAIN = 2.0  # seconds between two attempts to connect again
 
 
 def attach(
-    kernel: ServerKernel, options: AttachOptions, interrupts: Interrupts | None = None
+    kernel: Remote, options: AttachOptions, interrupts: Interrupts | None = None
 ) -> RemoteAttachment:
     """Put the probe into a kernel behind a server, or join the one that is there.
 
@@ -53,7 +52,7 @@ class RemoteAttachment:
     """A probe in a kernel behind a server, followed until ``detach`` or the kernel's end."""
 
     def __init__(
-        self, kernel: ServerKernel, writer: RecordingWriter, options: AttachOptions,
+        self, kernel: Remote, writer: RecordingWriter, options: AttachOptions,
         interrupts: Interrupts,
     ) -> None:  # fmt: skip
         self.writer = writer
@@ -62,8 +61,8 @@ class RemoteAttachment:
         self._kernel = kernel
         self._options = options
         self._interrupts = interrupts
-        self._socket = KernelSocket(kernel.server, kernel.kernel_id, options.timeout)
-        config = _config(options)
+        self._socket = kernel.connect(options.timeout, interrupts.check)
+        config = _config(options, kernel.method)
         self.client = str(config["client"])
         try:
             answer = _entered(self._socket, kernel, config, options.timeout, interrupts)
@@ -98,7 +97,7 @@ class RemoteAttachment:
             if time.monotonic() - self._heard > self._patient:
                 self._finish("connection-lost")
         except TargetError:  # it is not there any more, or the server wants another token
-            self._finish("kernel-died" if self._is_gone() else "connection-lost")
+            self._finish("kernel-died" if self._kernel.is_gone() else "connection-lost")
         if self.ended is None and self._socket.fate is not None:
             self._finish(self._socket.fate)
         return new
@@ -181,7 +180,7 @@ class RemoteAttachment:
     def _connect_again(self) -> None:
         if not self._socket.closed:
             return
-        self._socket = KernelSocket(self._kernel.server, self._kernel.kernel_id, ANSWER)
+        self._socket = self._kernel.connect(ANSWER, self._check_patience)
 
     def _notice_restart(self) -> None:
         """Ask whoever serves the kernel now what it is: another process has another session."""
@@ -189,11 +188,6 @@ class RemoteAttachment:
             self._socket.ask("kernel_info_request", {}, ANSWER, self._check_patience)
             if self._socket.kernel_session != self._process:
                 self._finish("kernel-restarted")
-
-    def _is_gone(self) -> bool:
-        with contextlib.suppress(MemprobeError):
-            return kernel_now(self._kernel) is None
-        return False
 
     def _check_patience(self) -> None:
         """End a wait at the signal after ``patience``: leaving must be possible after the first."""
@@ -209,13 +203,13 @@ class RemoteAttachment:
         self.writer.write(self.ended)
 
 
-def detach_all(kernel: ServerKernel, timeout: float = 30.0) -> bool | None:
+def detach_all(kernel: Remote, timeout: float = 30.0) -> bool | None:
     """Take the probe out of a kernel, whoever put it there; None where there was none.
 
     False: it had not left after ``LEAVE`` seconds. Raises TargetError.
     """
     interrupts = Interrupts()
-    socket = KernelSocket(kernel.server, kernel.kernel_id, timeout)
+    socket = kernel.connect(timeout, interrupts.check)
     try:
         told = _entered(socket, kernel, {"only": {"verb": "detach"}}, timeout, interrupts)["told"]
         if not told.get("ok"):
@@ -233,35 +227,18 @@ def detach_all(kernel: ServerKernel, timeout: float = 30.0) -> bool | None:
 
 
 def _entered(
-    socket: KernelSocket, kernel: ServerKernel, config: dict[str, Any], timeout: float,
+    socket: Line, kernel: Remote, config: dict[str, Any], timeout: float,
     interrupts: Interrupts,
 ) -> dict[str, Any]:  # fmt: skip
     def ask(kind: str, content: dict[str, Any]) -> dict[str, Any]:
         return socket.ask(kind, content, timeout, interrupts.check)
 
-    return enter_by(ask, name_of(kernel), config, lambda: time.time() + socket.ahead + timeout)
+    return enter_by(ask, kernel.label, config, lambda: time.time() + socket.ahead + timeout)
 
 
-def _config(options: AttachOptions) -> dict[str, Any]:
+def _config(options: AttachOptions, method: str) -> dict[str, Any]:
     """Return what a probe is told that shares nothing with this machine."""
     return {
-        **session_config(0, options), "method": "server", "pid": None, "limits": None,
+        **session_config(0, options), "method": method, "pid": None, "limits": None,
         "walker": walker_file.carried(), "courier": True,
     }  # fmt: skip
-
-
-def refuse_unwatched(kernel: ServerKernel) -> None:
-    """Refuse a kernel that no client is connected to: its server would drop what it keeps.
-
-    A server keeps a kernel's output for the browser that lost its connection, until that one
-    comes back or somebody else connects; then it is gone. Raises TargetError.
-    """
-    told = kernel_now(kernel)
-    if told is None or told.get("connections") != 0:
-        return
-    raise TargetError(
-        f"no browser is connected to {name_of(kernel)} on {parsed(kernel.server.url).shown}",
-        cause="the server keeps its output for the one that was, and drops it when we connect",
-        remedy="let that browser connect again, or accept the loss: --drop-output",
-        docs=DOCS,
-    )

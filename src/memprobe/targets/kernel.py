@@ -304,7 +304,7 @@ def enter_by(
         "allow_stdin": True,
         "stop_on_error": False,
     }
-    answer = _answer(ask("execute_request", content))
+    answer = answer_of(ask("execute_request", content))
     # The kernel remembers the last control request: let that be a small one.
     with contextlib.suppress(TargetError):
         ask("kernel_info_request", {})
@@ -385,7 +385,8 @@ def _refuse_foreign(info: dict[str, Any], named: str) -> None:
         )
 
 
-def _answer(reply: dict[str, Any]) -> dict[str, Any]:
+def answer_of(reply: dict[str, Any]) -> dict[str, Any]:
+    """Return what the request's user expression told. Raises TargetError where it failed."""
     told = reply.get("user_expressions", {}).get("memprobe", {})
     if reply.get("status") != "ok" or told.get("status") != "ok":
         failure = told if told.get("ename") else reply

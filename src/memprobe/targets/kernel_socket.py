@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from memprobe.errors import TargetError
 from memprobe.targets.jupyter_files import Server, tls
+from memprobe.targets.remote import Disconnected, Unanswered
 from memprobe.targets.server_url import DOCS, parsed
 
 Value = TypeVar("Value")
@@ -28,14 +29,6 @@ PING = 20.0  # seconds; proxies close what is silent for a minute
 LARGEST = 1 << 30  # bytes of one message: a notebook's output may be large, and is dropped
 CLOSING = 2.0  # seconds
 FATES = {"restarting": "kernel-restarted", "dead": "kernel-died"}
-
-
-class Disconnected(TargetError):
-    """The connection to the server is gone."""
-
-
-class Unanswered(TargetError):
-    """The kernel has not answered in time."""
 
 
 class KernelSocket:

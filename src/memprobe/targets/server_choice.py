@@ -32,7 +32,7 @@ def chosen(target: str, verb: str, doing: str) -> KernelContext:
     rows, rest = _rows(target)
     shown = parsed(target).shown
     found = [row for row in rows if _is_meant(row, rest)] if rest else rows
-    exact = [row for row in found if row.remote and row.remote.notebook == rest]
+    exact = [row for row in found if row.remote is not None and row.notebook == rest]
     found = exact or found
     if not found:
         raise _none(shown, rest, rows, verb)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
 
-from memprobe.errors import TargetError
+from memprobe.errors import MemprobeError, TargetError
 from memprobe.targets.jupyter_files import (
     NotebookSession,
     Server,
@@ -18,6 +20,7 @@ from memprobe.targets.jupyter_files import (
     runtime_folders,
     session_of,
 )
+from memprobe.targets.remote import Line
 from memprobe.targets.server_url import ServerUrl, chosen_token, parsed
 
 TIMEOUT = 10.0  # seconds for one answer
@@ -40,6 +43,41 @@ class ServerKernel:
     language: str
     connections: int | None  # clients that are connected; None: the server does not tell
     idle: float | None  # seconds since it last did something
+
+    method = "server"
+
+    @property
+    def label(self) -> str:
+        """The notebook's name, for messages."""
+        return name_of(self)
+
+    def connect(self, timeout: float, check: Callable[[], None]) -> Line:
+        """Return a new connection through the server's WebSocket. Raises TargetError."""
+        from memprobe.targets.kernel_socket import KernelSocket
+
+        return KernelSocket(self.server, self.kernel_id, timeout)
+
+    def is_gone(self) -> bool:
+        """Whether the server answers, and has no such kernel."""
+        with contextlib.suppress(MemprobeError):
+            return kernel_now(self) is None
+        return False
+
+    def refuse_unwatched(self) -> None:
+        """Refuse a kernel that no client is connected to: its server would drop what it keeps.
+
+        A server keeps a kernel's output for the browser that lost its connection, until that one
+        comes back or somebody else connects; then it is gone. Raises TargetError.
+        """
+        told = kernel_now(self)
+        if told is None or told.get("connections") != 0:
+            return
+        raise TargetError(
+            f"no browser is connected to {name_of(self)} on {parsed(self.server.url).shown}",
+            cause="the server keeps its output for the one that was, and drops it when we connect",
+            remedy="let that browser connect again, or accept the loss: --drop-output",
+            docs=DOCS,
+        )
 
 
 def found_server(target: str, configured: str = "") -> tuple[Server, str]:

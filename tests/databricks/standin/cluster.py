@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from standin.contexts import ExecutionContext
 from standin.driver_kernel import DriverKernel
+from standin.machine import Machine
 from standin.router import ApiError
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Cluster:
         self.events: list[dict[str, Any]] = []
         self.folder = workspace.folder / f"driver-{self.cluster_id}"
         self.folder.mkdir()
+        self.machine = Machine()
         self._lock = threading.Lock()
         self._since = time.time()
         self._event("RUNNING" if state == "RUNNING" else "TERMINATING")
@@ -119,6 +121,7 @@ class Cluster:
 
     def kill_driver(self) -> None:
         """The driver's machine runs out of memory: all is killed, the cluster ends."""
+        self.machine.stop()
         for context in self.contexts.values():
             if context.kernel is not None:
                 context.kernel.kill()
@@ -140,7 +143,7 @@ class Cluster:
         self.stop()
 
     def stop(self) -> None:
-        """End every process of the driver."""
+        """End every process of the driver. A driver that starts again is another machine."""
         with self._lock:
             contexts, self.contexts = list(self.contexts.values()), {}
         for context in contexts:
@@ -149,6 +152,7 @@ class Cluster:
         for process in processes:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+        self.machine.stop()
 
     def pids(self) -> list[int]:
         """Return the processes of all contexts."""
@@ -156,6 +160,7 @@ class Cluster:
 
     def _run(self) -> None:
         self.state, self._since = "RUNNING", time.time()
+        self.machine = Machine()
         self._event("RUNNING")
 
     def _event(self, kind: str, **details: Any) -> None:
@@ -171,7 +176,8 @@ class Cluster:
         }  # fmt: skip
         isolated = self.mode == "USER_ISOLATION" and os.geteuid() == 0
         before = UNPRIVILEGED if isolated else []
-        return DriverKernel(self.folder, identity, self._environment(), facts, before)
+        environment = self._environment()
+        return DriverKernel(self.folder, identity, environment, facts, self.machine, before)
 
     def _environment(self) -> dict[str, str]:
         """Return what a driver's process has: nothing of the client, above all no token."""
@@ -183,5 +189,7 @@ class Cluster:
             **{name: os.environ[name] for name in kept if name in os.environ},
             "DATABRICKS_RUNTIME_VERSION": version, "HOME": str(self.folder),
             "IPYTHONDIR": str(self.folder / "ipython"), "TMPDIR": str(temporary),
-            "JPY_PARENT_PID": str(os.getpid()), "PYSPARK_PYTHON": sys.executable,
+            "PYSPARK_PYTHON": sys.executable,
+            # Without a machine of its own a kernel ends when it sees that we are gone.
+            **({} if self.machine.inside else {"JPY_PARENT_PID": str(os.getpid())}),
         }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_client.blocking.client import BlockingKernelClient
+
+from standin.machine import Machine, inner_pid, process_of
 
 LAUNCHER = Path(__file__).parent / "driver/db_ipykernel_launcher.py"
 PATIENCE = 120.0  # seconds for a kernel to come up on a busy machine
@@ -26,26 +29,24 @@ class DriverKernel:
 
     def __init__(
         self, folder: Path, identity: str, environment: dict[str, str], facts: dict[str, Any],
-        before: list[str],
+        machine: Machine, before: list[str],
     ) -> None:  # fmt: skip
         self.identity = identity
         self.file = folder / f"kernel-connections/{identity}.json"
         self.file.parent.mkdir(mode=0o700, exist_ok=True)
+        argv = [*before, sys.executable, str(LAUNCHER), "-f", str(self.file)]
         self._log = folder / f"{identity}.log"
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*before, sys.executable, str(LAUNCHER), "-f", str(self.file)],
+                machine.command(argv, folder),
                 env={**environment, "STANDIN_FACTS": json.dumps(facts)},
                 cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
-        self.started = time.time()
+        self.pid = process_of(self.process, bool(machine.inside))  # as this machine counts
+        self.inner_pid = inner_pid(self.pid)  # as the driver counts
         self._lock = threading.Lock()
         self._client: Any = None
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
 
     @property
     def client(self) -> Any:
@@ -71,17 +72,18 @@ class DriverKernel:
         return client
 
     def interrupt(self) -> None:
-        self.process.send_signal(signal.SIGINT)
+        self._send(signal.SIGINT)
 
     def kill(self) -> None:
         """End it as the kernel's out-of-memory killer does; its client notices by itself."""
-        self.process.kill()
+        self._send(signal.SIGKILL)
 
     def stop(self) -> None:
         """End it and everything that it started, and take its connection file away."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             try:
-                os.killpg(self.pid, number)
+                self._send(number)
+                os.killpg(self.process.pid, number)
                 self.process.wait(10)
                 break
             except ProcessLookupError:
@@ -95,6 +97,10 @@ class DriverKernel:
                 self._client.context.destroy(linger=0)
                 self._client = None
         self.file.unlink(missing_ok=True)
+
+    def _send(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
 
 
 def _is_complete(file: Path) -> bool:

@@ -1,0 +1,12 @@
+"""Databricks: a workspace through the official SDK, a cluster's driver through a side context.
+
+    address        databricks:CLUSTER[/NOTEBOOK], taken apart
+    workspace      the SDK's client, made from its own configuration; its errors as ours
+    clusters       which cluster is meant, whether it runs, what its access mode allows
+    side_context   a context of our own on the driver: code in, one answer out, always destroyed
+    on_driver      what runs in it; the one file here that is sent away and imports nothing of ours
+    notebooks      the driver's notebooks as rows
+    line           a notebook's control channel through the side context
+
+The SDK is imported when it is needed and never before.
+"""
