@@ -81,16 +81,12 @@ class DriverKernel:
     def stop(self) -> None:
         """End it and everything that it started, and take its connection file away."""
         for number in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                self._send(number)
-                os.killpg(self.process.pid, number)
+            self._send(number)  # not to what entered the machine for it: that has to reap it
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(10)
                 break
-            except ProcessLookupError:
-                break
-            except subprocess.TimeoutExpired:
-                continue
-        self.process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         with self._lock:
             if self._client is not None:
                 self._client.stop_channels()
