@@ -176,6 +176,8 @@ def _tell_end(attachment: AnyAttachment, heard: bool, quiet: bool) -> None:
         _say(quiet, "the kernel has ended or was restarted; this is what was recorded")
     if attachment.ended is not None and attachment.ended.reason == "connection-lost":
         _say(quiet, "the server cannot be reached any more; this is what came until then")
+    if why := getattr(attachment, "why", ""):
+        _say(quiet, f"  {why}")
     if not heard:
         _say(quiet, "the target does not answer; the probe leaves as soon as C code there lets it")
 

@@ -19,6 +19,7 @@ from memprobe.errors import MemprobeError
 from memprobe.targets.remote import Disconnected, Line, Unanswered
 
 DOCS = "databricks.md"
+EXTRA = 10.0  # seconds that the way there and back may take, retries included
 LOOSE = 2.0  # seconds of difference between two clocks that are taken for none
 PATIENCE = 60.0  # seconds for a side context to start; a driver that is full takes its time
 
@@ -81,7 +82,7 @@ class DriverLine:
 
         Raises Unanswered, Disconnected, TargetError, and what ``check`` raises.
         """
-        with self._notebook.workspace.waits.checking(check):
+        with self._notebook.workspace.waits.checking(check, timeout + EXTRA):
             told = self._context.call(
                 "ask", timeout, file=self._notebook.file, pid=self._notebook.pid, kind=kind,
                 content=content, timeout=timeout,

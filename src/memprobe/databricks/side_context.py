@@ -19,7 +19,7 @@ from importlib import resources
 from typing import Any
 
 from memprobe.databricks import clusters
-from memprobe.databricks.workspace import Workspace
+from memprobe.databricks.workspace import Workspace, last_attempt
 from memprobe.errors import MemprobeError, TargetError
 from memprobe.targets.remote import Disconnected, Unanswered
 
@@ -198,8 +198,10 @@ class SideContext:
 
     def lost(self, error: Exception) -> TargetError:
         """Return what an error of the API means: the context, the cluster, or only a request."""
+        error = last_attempt(error)
         told = str(error).lower()
         if any(words in told for words in GONE):
+            self._context = ""  # nothing is left to destroy
             return ContextLost(
                 "the side context is gone",
                 cause="the driver evicts idle contexts when it has too many, and loses all on a "
@@ -209,7 +211,10 @@ class SideContext:
             )
         if "clusternotready" in told.replace(" ", ""):
             with contextlib.suppress(MemprobeError):
-                return clusters.not_running(clusters.by_id(self.workspace, self.cluster_id))
+                cluster = clusters.by_id(self.workspace, self.cluster_id)
+                if cluster.state not in clusters.RUNNING:
+                    self._context = ""
+                    return clusters.not_running(cluster)
         return self.workspace.refused("run code in a side context", error)
 
     def _late(self, timeout: float) -> Unanswered:

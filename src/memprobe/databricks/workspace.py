@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 from memprobe import __version__
 from memprobe.errors import MemprobeError, TargetError, UsageError
+from memprobe.targets.remote import Disconnected
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
 
 DOCS = "databricks.md"
 CLEANING = 10.0  # seconds for all waits while something is cleaned up
+LONGEST = 60  # seconds that a workspace may ask us to wait (Retry-After)
 RETRIES = 30  # seconds in which a request is tried again; the SDK's own default is 300
+FIRST = 10  # of these, while the host says what it is: the SDK goes on without that
 PATIENCE = 30  # seconds for one answer
 SLICE = 0.1  # seconds between two looks at whether somebody pressed Ctrl-C
 MISSING = "pip install 'memprobe-spark[databricks]'"
@@ -40,9 +43,9 @@ class Waits:
         self._until = float("inf")
 
     def sleep(self, seconds: float) -> None:
-        """Sleep; ``check`` may raise to end it. Nobody makes us wait longer than ``RETRIES``."""
+        """Sleep; ``check`` may raise to end it. Nobody makes us wait longer than ``LONGEST``."""
         now = time.monotonic()
-        if seconds > RETRIES:
+        if seconds > LONGEST:
             raise TargetError(
                 "the workspace has too many requests",
                 cause=f"it asks to come again in {seconds:.0f} s",
@@ -57,23 +60,18 @@ class Waits:
             raise TimeoutError
 
     @contextlib.contextmanager
-    def checking(self, check: Callable[[], None]) -> Iterator[None]:
-        """Look at ``check`` instead while the block runs."""
-        former, self.check = self.check, check
+    def checking(self, check: Callable[[], None], seconds: float = float("inf")) -> Iterator[None]:
+        """Look at ``check`` instead while the block runs, and wait ``seconds`` in all at most."""
+        former = self.check, self._until
+        self.check, self._until = check, time.monotonic() + seconds
         try:
             yield
         finally:
-            self.check = former
+            self.check, self._until = former
 
-    @contextlib.contextmanager
-    def cleaning_up(self) -> Iterator[None]:
+    def cleaning_up(self) -> contextlib.AbstractContextManager[None]:
         """Let no Ctrl-C end a wait in the block, but let all of them together be short."""
-        former, self._until = self._until, time.monotonic() + CLEANING
-        try:
-            with self.checking(lambda: None):
-                yield
-        finally:
-            self._until = former
+        return self.checking(lambda: None, CLEANING)
 
 
 class Workspace:
@@ -97,7 +95,7 @@ class Workspace:
 
     def refused(self, doing: str, error: Exception) -> TargetError:
         """Return the error that says why ``doing`` failed."""
-        error = _last(error)
+        error = last_attempt(error)
         told = self.clean(str(error))
         if _is_unreachable(error):
             return unreachable(self.host)
@@ -144,8 +142,9 @@ def connect(check: Callable[[], None] = lambda: None) -> Workspace:
     try:
         config = sdk.core.Config(
             product="memprobe", product_version=__version__, clock=_clock(sdk, waits),
-            retry_timeout_seconds=RETRIES, http_timeout_seconds=PATIENCE,
+            retry_timeout_seconds=min(FIRST, RETRIES), http_timeout_seconds=PATIENCE,
         )  # fmt: skip
+        config.retry_timeout_seconds = RETRIES
         return Workspace(sdk.WorkspaceClient(config=config), waits)
     except MemprobeError:
         raise
@@ -153,11 +152,11 @@ def connect(check: Callable[[], None] = lambda: None) -> Workspace:
         raise _not_configured(error) from None
 
 
-def unreachable(host: str) -> TargetError:
+def unreachable(host: str) -> Disconnected:
     """Return the error for a host that does not answer."""
-    return TargetError(
+    return Disconnected(
         f"cannot reach {host}",
-        cause=f"no answer within {RETRIES} s",
+        cause=f"it does not answer, also when asked again for up to {RETRIES} s",
         remedy="check the address and your network (VPN, proxy, IP access list)",
         docs=DOCS,
     )
@@ -200,11 +199,10 @@ def _not_configured(error: Exception) -> MemprobeError:
     )
 
 
-def _last(error: Exception) -> Exception:
-    """Return what the last attempt met, where the SDK says only that there were many."""
-    cause = error.__cause__
-    given_up = isinstance(error, TimeoutError) and isinstance(cause, Exception)
-    return cause if given_up and isinstance(cause, Exception) else error
+def last_attempt(error: Exception) -> Exception:
+    """Return what the last attempt met, where the SDK, or we, say only that there were many."""
+    met = error.__cause__ or error.__context__
+    return met if isinstance(error, TimeoutError) and isinstance(met, Exception) else error
 
 
 def _is_unreachable(error: BaseException | None) -> bool:

@@ -57,6 +57,7 @@ class RemoteAttachment:
     ) -> None:  # fmt: skip
         self.writer = writer
         self.ended: End | None = None
+        self.why = ""  # what the other side said of the end, where it said anything
         self.patience = 1  # with more signals than these we no longer wait for the probe
         self._kernel = kernel
         self._options = options
@@ -96,7 +97,8 @@ class RemoteAttachment:
             self._next_pull = time.monotonic() + AGAIN
             if time.monotonic() - self._heard > self._patient:
                 self._finish("connection-lost")
-        except TargetError:  # it is not there any more, or the server wants another token
+        except TargetError as error:  # it is not there any more, or wants another token
+            self.why = ": ".join(filter(None, [error.summary, error.cause]))
             self._finish("kernel-died" if self._kernel.is_gone() else "connection-lost")
         if self.ended is None and self._socket.fate is not None:
             self._finish(self._socket.fate)
@@ -128,13 +130,25 @@ class RemoteAttachment:
         heard = True
         if self.ended is None:
             last = self._options.last_snapshot
-            reply = self.ask("detach", client=self.client, last_snapshot=last)
+            reply = self._farewell(last)
             heard = reply is not None
             if reply is not None:
                 self._fetch_rest(alone=reply.get("result", {}).get("left") == 0)
             self._finish("detach")
         self.close()
         return heard
+
+    def _farewell(self, last_snapshot: bool) -> dict[str, Any] | None:
+        """Tell the probe that we leave, over a new connection where the present one is gone."""
+        for _ in range(2):
+            try:
+                self._connect_again()
+                return self._ask("detach", ANSWER, client=self.client, last_snapshot=last_snapshot)
+            except Disconnected:
+                self._socket.close()
+            except TargetError:
+                break
+        return None
 
     def close(self) -> None:
         """Write the end if it is missing, and close the connection."""

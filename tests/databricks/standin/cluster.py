@@ -159,8 +159,8 @@ class Cluster:
         return [one.kernel.pid for one in self.contexts.values() if one.kernel is not None]
 
     def _run(self) -> None:
-        self.state, self._since = "RUNNING", time.time()
         self.machine = Machine()
+        self.state, self._since = "RUNNING", time.time()
         self._event("RUNNING")
 
     def _event(self, kind: str, **details: Any) -> None:

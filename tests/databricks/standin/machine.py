@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 SPACE = ["--user", "--map-root-user", "--pid", "--mount-proc", "--fork", "--kill-child"]
+FIRST = "cat"
 
 
 class Machine:
@@ -23,8 +24,9 @@ class Machine:
         self.inside: list[str] = []
         self._init: subprocess.Popen[bytes] | None = None
         if is_possible():
+            # Its first process reads from us: it sees our end, however that comes.
             self._init = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "unshare", *SPACE, "sleep", "infinity"]
+                ["unshare", *SPACE, FIRST], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
             )
             first = _child(self._init.pid)
             self.inside = ["nsenter", "--target", str(first), "--user", "--pid", "--mount"]
@@ -37,6 +39,8 @@ class Machine:
     def stop(self) -> None:
         """Kill everything that is in there."""
         if self._init is not None:
+            assert self._init.stdin is not None
+            self._init.stdin.close()
             self._init.kill()
             self._init.wait()
 
@@ -79,6 +83,6 @@ def _child(pid: int) -> int:
     while True:
         with contextlib.suppress(OSError):
             for child in listed.read_text().split():
-                if Path(f"/proc/{child}/comm").read_text().strip() == "sleep":
+                if Path(f"/proc/{child}/comm").read_text().strip() == FIRST:
                     return int(child)
         time.sleep(0.01)

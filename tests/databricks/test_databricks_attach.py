@@ -1,0 +1,406 @@
+"""ps, attach and snapshot on a cluster, and everything that can go wrong on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memprobe.databricks import notebooks
+from memprobe.databricks import workspace as workspaces
+from memprobe.databricks.side_context import ContextLost, SideContext
+from memprobe.errors import MemprobeError, TargetError, UsageError
+from memprobe.recording.reader import read
+from memprobe.targets.entering import attach_to
+from memprobe.targets.jupyter_server import RemoteAttachment
+from memprobe.targets.kernel import AttachOptions
+from standin import Cluster, Workspace
+from standin.contexts import ExecutionContext
+
+PATIENCE = 180.0  # seconds until a test gives up on an event, on a machine busy with others
+ETL = "/Users/ada@example.org/etl"
+CELL = "import array\nheld = array.array('d', bytes(32_000_000))"
+EXECUTE, STATUS = "/api/1.2/commands/execute", "/api/1.2/commands/status"
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    with Workspace(tmp_path_factory.mktemp("workspace")) as made:
+        yield made
+        assert made.troubles == []
+
+
+@pytest.fixture(scope="module")
+def cluster(workspace: Workspace) -> Cluster:
+    return workspace.cluster()
+
+
+@pytest.fixture(scope="module")
+def notebook(cluster: Cluster) -> ExecutionContext:
+    opened = cluster.open_notebook(ETL)
+    ran = opened.execute(CELL)
+    _until(lambda: ran.status == "Finished")
+    return opened
+
+
+@pytest.fixture(autouse=True)
+def _configured(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What the SDK finds in our environment; short waits; nothing of ours left on any driver."""
+    for name, value in workspace.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(workspaces, "RETRIES", 2)
+    yield
+    workspace.switchboard.clear()
+    for cluster in workspace.clusters.values():
+        assert [one for one in cluster.contexts.values() if not one.notebook] == []
+
+
+def _until(happened: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _memprobe(workspace: Workspace, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "memprobe", *arguments], env=workspace.environment(), text=True,
+        capture_output=True, timeout=PATIENCE,
+    )  # fmt: skip
+
+
+def _attached(path: Path, target: str = f"databricks:shared{ETL}") -> RemoteAttachment:
+    context = notebooks.chosen(target, "attach", "attach to", lambda text: None)
+    attachment = attach_to(context, AttachOptions(output=path, pull=0.1, timeout=60.0))
+    assert isinstance(attachment, RemoteAttachment)
+    return attachment
+
+
+def _followed(attachment: RemoteAttachment, enough: Callable[[list[Any]], bool]) -> list[Any]:
+    records: list[Any] = []
+
+    def polled() -> bool:
+        records.extend(attachment.poll())
+        return enough(records) or attachment.ended is not None
+
+    _until(polled)
+    return records
+
+
+def _kinds(records: list[Any], kind: str) -> int:
+    return sum(type(record).__name__ == kind for record in records)
+
+
+def _side(cluster: Cluster) -> ExecutionContext:
+    (found,) = (one for one in cluster.contexts.values() if not one.notebook)
+    return found
+
+
+def _connected() -> workspaces.Workspace:
+    return workspaces.connect()
+
+
+# What works.
+
+
+def test_ps_tells_of_the_driver_and_its_notebooks(
+    workspace: Workspace, cluster: Cluster, notebook: ExecutionContext
+) -> None:
+    done = _memprobe(workspace, "ps", "databricks:shared", "--output-format", "json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["cluster"]["mode"] == "dedicated"
+    assert told["cluster"]["memory"]["used"] < told["cluster"]["memory"]["limit"]
+    assert notebook.kernel is not None
+    (row,) = [one for one in told["contexts"] if one["pid"] == notebook.kernel.inner_pid]
+    assert (row["notebook"], row["state"], row["attachable"]) == (ETL, "idle", True)
+    assert row["rss"] > 32_000_000
+    assert row["kernel_id"] == notebook.identity
+
+
+def test_a_notebook_is_recorded_from_outside(
+    cluster: Cluster, notebook: ExecutionContext, tmp_path: Path
+) -> None:
+    attachment = _attached(tmp_path / "a.memprobe")
+    _followed(attachment, lambda records: _kinds(records, "Snapshot") > 0)
+    assert _side(cluster).kernel is not None
+    assert attachment.detach()
+    recording = read(tmp_path / "a.memprobe")
+    assert recording.header.method == "side-context"
+    assert recording.end is not None
+    assert recording.end.reason == "detach"
+    holders = [holder.expr for holder in recording.snapshots[-1].holders]
+    assert "held" in holders
+    assert notebook.kernel is not None
+    assert not (cluster.folder / "tmp").joinpath("memprobe-0").exists() or not any(
+        (cluster.folder / "tmp" / "memprobe-0").iterdir()
+    )
+
+
+def test_ctrl_c_is_the_normal_end_of_attach(
+    workspace: Workspace, cluster: Cluster, notebook: ExecutionContext, tmp_path: Path
+) -> None:
+    file = tmp_path / "c.memprobe"
+    started = subprocess.Popen(
+        [sys.executable, "-m", "memprobe", "attach", "databricks:shared/etl", "-o", str(file)],
+        env=workspace.environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert started.stderr is not None
+    assert "recording until Ctrl-C" in started.stderr.readline()
+    _search(workspace, Path(f"/proc/{started.pid}/cmdline").read_bytes())
+    started.send_signal(signal.SIGINT)
+    out, errors = started.communicate(timeout=PATIENCE)
+    assert started.returncode == 0, errors
+    assert "held" in out
+    assert read(file).end.reason == "detach"  # type: ignore[union-attr]
+    for text in (out.encode(), errors.encode(), file.read_bytes()):
+        _search(workspace, text)
+
+
+def test_ctrl_c_while_a_context_starts_leaves_none(workspace: Workspace) -> None:
+    slow = workspace.cluster("slow", slow_contexts=PATIENCE)
+    made = _connected()
+    seen = []
+
+    def check() -> None:
+        seen.append(len(slow.contexts))
+        if any(seen):
+            raise KeyboardInterrupt
+
+    with made.waits.checking(check), pytest.raises(KeyboardInterrupt):
+        SideContext(made, slow.cluster_id, PATIENCE)
+    assert slow.contexts == {}
+
+
+def test_a_context_that_nobody_talks_to_ends_by_itself(cluster: Cluster) -> None:
+    with SideContext(_connected(), cluster.cluster_id, PATIENCE, lease=1.0) as context:
+        kernel = _side(cluster).kernel
+        assert kernel is not None
+        _until(lambda: kernel.process.poll() is not None)
+        with pytest.raises(ContextLost):
+            context.call("survey")
+
+
+# What goes wrong.
+
+
+def test_an_evicted_context_is_replaced_and_nothing_is_lost(
+    cluster: Cluster, notebook: ExecutionContext, tmp_path: Path
+) -> None:
+    attachment = _attached(tmp_path / "e.memprobe")
+    _followed(attachment, lambda records: _kinds(records, "Sample") > 1)
+    cluster.evict(_side(cluster))
+    more = _followed(attachment, lambda records: _kinds(records, "Sample") > 2)
+    assert _kinds(more, "Sample") > 2
+    cluster.evict(_side(cluster))  # at the very end: a new one carries the farewell
+    assert attachment.detach()
+    recording = read(tmp_path / "e.memprobe")
+    assert recording.end is not None
+    assert recording.end.reason == "detach"
+    assert recording.snapshots[-1].reason == "detach"
+
+
+def test_a_killed_driver_ends_the_recording_and_keeps_what_came(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    doomed = workspace.cluster("doomed")
+    doomed.open_notebook("/Users/ada@example.org/heavy")
+    attachment = _attached(tmp_path / "k.memprobe", "databricks:doomed/heavy")
+    _followed(attachment, lambda records: _kinds(records, "Sample") > 0)
+    doomed.kill_driver()
+    _followed(attachment, lambda records: False)
+    attachment.detach()
+    recording = read(tmp_path / "k.memprobe")
+    assert recording.end is not None
+    assert recording.end.reason == "kernel-died"
+    assert "DRIVER_OUT_OF_MEMORY" in attachment.why
+    assert len(recording.samples) > 0
+
+
+def test_answers_that_are_cut_are_fetched_in_pieces(
+    workspace: Workspace, notebook: ExecutionContext, tmp_path: Path
+) -> None:
+    workspace.switchboard.add("truncated", STATUS, times=None, value=9_000)
+    attachment = _attached(tmp_path / "t.memprobe")
+    _followed(attachment, lambda records: _kinds(records, "Snapshot") > 0)
+    assert attachment.detach()
+    assert "truncated" in workspace.switchboard.happened
+    assert "held" in [one.expr for one in read(tmp_path / "t.memprobe").snapshots[-1].holders]
+
+
+def test_answers_that_never_come_through_are_an_error(
+    workspace: Workspace, cluster: Cluster
+) -> None:
+    with SideContext(_connected(), cluster.cluster_id, PATIENCE) as context:
+        workspace.switchboard.add("truncated", STATUS, times=None, value=100)
+        with pytest.raises(TargetError, match="did not come through"):
+            context.call("survey")
+
+
+def test_throttling_and_short_outages_are_sat_out(
+    workspace: Workspace, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workspaces, "RETRIES", 10)
+    for kind, path in (("429", EXECUTE), ("503", STATUS), ("cluster-not-ready", EXECUTE)):
+        workspace.switchboard.add(kind, path, value=1 if kind == "429" else None)
+    with SideContext(_connected(), cluster.cluster_id, PATIENCE) as context:
+        assert context.call("survey")["kernels"]
+    assert {"429", "503", "cluster-not-ready"} <= set(workspace.switchboard.happened)
+
+
+def test_a_long_retry_after_is_not_waited_for(workspace: Workspace, cluster: Cluster) -> None:
+    workspace.switchboard.add("429", EXECUTE, value=600)
+    with pytest.raises(TargetError, match="too many requests") as caught:
+        SideContext(_connected(), cluster.cluster_id, PATIENCE)
+    assert "600 s" in caught.value.cause
+
+
+def test_a_command_in_status_error_is_told_with_its_reason(
+    workspace: Workspace, cluster: Cluster
+) -> None:
+    workspace.switchboard.add("command-error", EXECUTE, value="The Python REPL failed to start.")
+    with pytest.raises(ContextLost) as caught:
+        SideContext(_connected(), cluster.cluster_id, PATIENCE)
+    assert caught.value.cause == "The Python REPL failed to start."
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "words"),
+    [
+        ("permission-denied", "/api/1.2/contexts/create", "does not allow you to"),
+        ("permission-denied", "/api/2.1/clusters/list", "does not allow you to list the clusters"),
+        ("cluster-not-ready", "/api/1.2/contexts/create", "cannot run code in a side context"),
+        ("429", "/api/1.2/contexts/create", "cannot run code in a side context"),
+        ("drop", "*", "cannot reach"),
+    ],
+)
+def test_what_is_refused_for_good_is_one_clear_error(
+    workspace: Workspace, kind: str, path: str, words: str
+) -> None:
+    begun = time.monotonic()
+    workspace.switchboard.add(kind, path, times=None)
+    with pytest.raises(MemprobeError) as caught:
+        notebooks.listed("databricks:shared", lambda text: None)
+    assert words in caught.value.summary
+    assert caught.value.remedy
+    assert time.monotonic() - begun < 60
+    _search(workspace, "\n".join(caught.value.lines()).encode())
+
+
+def test_a_cluster_that_does_not_run_is_not_started(workspace: Workspace) -> None:
+    off = workspace.cluster("off", state="TERMINATED")
+    with pytest.raises(TargetError) as caught:
+        notebooks.listed("databricks:off", lambda text: None)
+    assert f"databricks clusters start {off.cluster_id}" in caught.value.remedy
+    assert off.state == "TERMINATED"
+
+
+def test_a_cluster_that_is_starting_is_waited_for(workspace: Workspace) -> None:
+    starting = workspace.cluster("starting", state="TERMINATED", slow_start=1.5)
+    starting.start()
+    said: list[str] = []
+    assert notebooks.listed("databricks:starting", said.append).rows == []
+    assert said[0].startswith("cluster starting is pending")
+
+
+def test_standard_mode_is_refused_and_named(workspace: Workspace) -> None:
+    standard = workspace.cluster("standard", mode="USER_ISOLATION")
+    standard.open_notebook("/Users/ada@example.org/mine")
+    with pytest.raises(notebooks.Refused) as caught:
+        notebooks.chosen("databricks:standard", "attach", "attach to", lambda text: None)
+    assert "standard access mode" in caught.value.cause
+    assert "--cell" in caught.value.remedy
+
+
+def test_several_notebooks_have_to_be_told_apart(
+    cluster: Cluster, notebook: ExecutionContext
+) -> None:
+    second = cluster.open_notebook("/Users/bob@example.org/etl")
+    with pytest.raises(TargetError, match="could be 2 notebooks") as caught:
+        notebooks.chosen("databricks:shared/etl", "attach", "attach to", lambda text: None)
+    assert ETL in caught.value.cause
+    assert second.kernel is not None
+    target = f"databricks:{cluster.cluster_id}/{second.kernel.inner_pid}"
+    context = notebooks.chosen(target, "attach", "attach to", lambda text: None)
+    assert context.notebook == "/Users/bob@example.org/etl"
+    cluster.destroy(second)
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("databricks:", "not said which cluster"),
+        ("databricks:sharde", "there is no cluster sharde"),
+        ("databricks:0101-000000-none", "look at cluster 0101-000000-none"),
+        ("databricks:serverless", "serverless compute cannot be attached to"),
+        ("databricks:shared/nowhere", "no notebook nowhere runs on cluster shared"),
+    ],
+)
+def test_what_is_not_there_is_told(
+    cluster: Cluster, notebook: ExecutionContext, target: str, words: str
+) -> None:
+    with pytest.raises(MemprobeError) as caught:
+        notebooks.chosen(target, "attach", "attach to", lambda text: None)
+    assert words in caught.value.summary
+
+
+def test_without_a_login_or_with_a_wrong_one_the_error_says_how_to_log_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DATABRICKS_TOKEN", "dapi-wrong-and-secret")
+    with pytest.raises(TargetError, match="refuses the login") as caught:
+        notebooks.listed("databricks:shared", lambda text: None)
+    assert "databricks auth login" in caught.value.remedy
+    assert "wrong-and-secret" not in "\n".join(caught.value.lines())
+    monkeypatch.delenv("DATABRICKS_TOKEN")
+    monkeypatch.delenv("DATABRICKS_HOST")
+    with pytest.raises(UsageError, match="no Databricks workspace is configured"):
+        _connected()
+
+
+def test_without_the_sdk_the_error_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "databricks.sdk.core", None)
+    with pytest.raises(UsageError) as caught:
+        _connected()
+    assert caught.value.remedy == "pip install 'memprobe-spark[databricks]'"
+
+
+# Last in the file: it looks at what all of the others have left.
+
+
+def _search(workspace: Workspace, text: bytes) -> None:
+    assert workspace.token.encode() not in text
+
+
+def test_the_token_went_nowhere_but_into_the_requests_header(
+    workspace: Workspace, cluster: Cluster
+) -> None:
+    assert len(workspace.journal) > 100
+    for _, target, headers, body in workspace.journal:
+        _search(workspace, target.encode())
+        _search(workspace, body)
+        for name, value in headers.items():
+            assert name == "Authorization" or workspace.token not in value
+    searched = 0
+    for folder, _, names in os.walk(workspace.folder):
+        for name in names:
+            file = Path(folder, name)
+            if file.is_file():
+                _search(workspace, file.read_bytes())
+                searched += 1
+    assert searched > 5
+    for pid in [one for one in os.listdir("/proc") if one.isdecimal()]:
+        try:
+            _search(workspace, Path(f"/proc/{pid}/cmdline").read_bytes())
+        except OSError:
+            continue
