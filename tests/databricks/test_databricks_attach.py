@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -318,6 +320,41 @@ def test_standard_mode_is_refused_and_named(workspace: Workspace) -> None:
         notebooks.chosen("databricks:standard", "attach", "attach to", lambda text: None)
     assert "standard access mode" in caught.value.cause
     assert "--cell" in caught.value.remedy
+
+
+def test_the_cell_to_paste_records_where_nobody_can_enter(
+    workspace: Workspace, cluster: Cluster, tmp_path: Path
+) -> None:
+    printed = _memprobe(workspace, "attach", "--cell")
+    assert printed.returncode == 0, printed.stderr
+    opened = cluster.open_notebook("/Users/bob@example.org/alone")
+    names = _ran(opened, CELL + "\nprint(sorted(globals()))")
+    said = _ran(opened, printed.stdout)
+    assert "memprobe records this notebook" in said
+    end = next(line for line in said.splitlines() if "FOLDER)" in line).strip()
+    assert "is no folder here" in _ran(opened, end.replace("FOLDER", "'/nowhere'"))
+    said = _ran(opened, end.replace("FOLDER", repr(str(tmp_path))))
+    after = _ran(opened, "print(sorted(globals()))")
+    assert _plain_names(after) == _plain_names(names)
+    (file,) = tmp_path.glob("*.memprobe")
+    assert str(file) in said
+    recording = read(file)
+    assert recording.header.method == "pasted"
+    assert "held" in [holder.expr for holder in recording.snapshots[-1].holders]
+    cluster.destroy(opened)
+
+
+def _ran(notebook: ExecutionContext, code: str) -> str:
+    command = notebook.execute(code)
+    _until(lambda: command.status == "Finished")
+    assert command.results is not None
+    assert command.results["resultType"] == "text", command.results
+    return str(command.results["data"])
+
+
+def _plain_names(printed: str) -> list[str]:
+    """Return the names but those of the history, which each cell adds to."""
+    return [name for name in ast.literal_eval(printed) if not re.match(r"_i?\d*$|_i+$|_oh$", name)]
 
 
 def test_several_notebooks_have_to_be_told_apart(

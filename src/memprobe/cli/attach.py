@@ -35,6 +35,11 @@ KERNEL_GONE = ("exit", "kernel-died", "kernel-restarted")
     is_flag=True,
     help="Attach to every kernel of yours at once, and tell who holds what.",
 )
+@click.option(
+    "--cell",
+    is_flag=True,
+    help="Print a cell to paste into a notebook that cannot be entered from outside.",
+)
 @click.option("--duration", type=float, metavar="SECONDS", help="Stop by itself after so long.")
 @click.option("--interval", metavar="SECONDS", help="Time between two samples.  [default: 1]")
 @click.option(
@@ -69,7 +74,7 @@ def command(
     target: str | None, output: Path | None, force: bool, duration: float | None,
     interval: str | None, max_pause: str | None, timeout: float, drop_output: bool,
     select: str | None, ignore: str | None, baseline: str | None, form: str, quiet: bool,
-    method: str, everything: bool,
+    method: str, everything: bool, cell: bool,
 ) -> int:  # fmt: skip
     """Put the probe into a running notebook or Python process, from outside, also while it works.
 
@@ -87,6 +92,11 @@ def command(
     from memprobe.targets.kernel import AttachOptions
 
     settings = config.load(interval=interval, max_pause=max_pause, select=select, ignore=ignore)
+    if cell:
+        from memprobe.cli.pasted_cell import show
+
+        show(settings, quiet)
+        return 0
     known = known_before(settings, baseline)
     if everything:
         return _all(settings, known, target, output, duration, timeout, form, quiet, drop_output)

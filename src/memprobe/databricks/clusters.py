@@ -144,7 +144,6 @@ def _serverless() -> UsageError:
     return UsageError(
         "serverless compute cannot be attached to from outside",
         cause="it has no cluster, and no API that runs code beside a notebook",
-        remedy="record inside the notebook: memprobe attach databricks:CLUSTER prints the cell "
-        "for classic compute; on serverless %pip install memprobe-spark, then %load_ext memprobe",
+        remedy="from inside it works: memprobe attach --cell > cell.py prints the cell to paste",
         docs=DOCS,
     )

@@ -186,19 +186,18 @@ def _obstacle(kernel: dict[str, Any], cluster: ClusterFacts) -> tuple[str, str]:
     if kernel["readable"]:
         return "", ""
     if not kernel["there"]:
-        return "its connection file is gone, or hidden from this user", _pasted(cluster)
+        return "its connection file is gone, or hidden from this user", _pasted()
     return (
         f"its connection file may not be read: cluster {cluster.name} is in {cluster.mode} access "
         "mode, and this process belongs to another user or sandbox",
-        _pasted(cluster),
+        _pasted(),
     )
 
 
-def _pasted(cluster: ClusterFacts) -> str:
+def _pasted() -> str:
     return (
         "from outside this needs dedicated (single-user) access mode and the notebook's own user; "
-        f"from inside it works: memprobe attach --cell databricks:{cluster.cluster_id} prints a "
-        "cell to paste into the notebook"
+        "from inside it works: memprobe attach --cell > cell.py prints the cell to paste"
     )
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import base64
 import functools
 import json
+import lzma
 import zlib
 from importlib import resources
 from typing import Any
 
 PACKAGE = "memprobe_probes"
+CELL_WIDTH = 4000  # signs in a line of a cell: editors cannot cope with one long line
 
 # Runs inside the target. A package that is there already is used when it is the same version
 # (its probe can be joined); otherwise modules are made from the texts, in no file and on no path.
 _LOADER = """
-def _memprobe_entry(texts, version, config, expires):
+def _memprobe_entry(texts, version):
     import importlib.abc, importlib.util, sys
     package = sys.modules.get("memprobe_probes")
     if getattr(package, "VERSION", None) != version:
@@ -44,9 +46,12 @@ def _memprobe_entry(texts, version, config, expires):
             raise
         finally:
             sys.meta_path.remove(finder)
-    from memprobe_probes import entry
-    entry.enter(config, expires)
-_memprobe_entry(TEXTS, VERSION, CONFIG, EXPIRES)
+_memprobe_entry(TEXTS, VERSION)
+"""
+
+_ENTER = """
+from memprobe_probes import entry
+entry.enter(CONFIG, EXPIRES)
 """
 
 _OPENER = """
@@ -72,6 +77,20 @@ except BaseException as error:
         failed.settle = settle
 """
 
+# A lambda has a namespace of its own; a name that a cell binds would stay in the notebook.
+_CELL = '''# memprobe @VERSION@: records what keeps memory alive here, and says how to end that.
+(lambda text: [
+    (scope := {"__name__": "_memprobe_cell"}),
+    (parts := __import__("json").loads(__import__("lzma").decompress(
+        __import__("base64").b64decode(text)))),
+    scope.update(TEXTS=parts["texts"], VERSION=parts["version"]),
+    exec(parts["loader"], scope),
+    print(__import__("memprobe_probes.pasted").pasted.begin(parts["config"])),
+] and None)("""
+@PACKED@
+""")
+'''
+
 # What the kernel evaluates after the request, and whose value comes back in the reply.
 ANSWER = "__import__('sys').modules['memprobe_probes.entry'].settle()"
 
@@ -89,9 +108,19 @@ def request_source(config: dict[str, Any], expires: float) -> str:
     return f"__import__('builtins').exec({_OPENER!r}, {scope})"
 
 
+def cell(config: dict[str, Any]) -> str:
+    """Return a cell to paste into a notebook that we cannot enter; it binds no name there."""
+    from memprobe_probes import VERSION
+
+    parts = {"loader": _LOADER, "texts": texts(), "config": config, "version": VERSION}
+    packed = base64.b64encode(lzma.compress(json.dumps(parts).encode(), preset=9)).decode()
+    lines = "\n".join(packed[at : at + CELL_WIDTH] for at in range(0, len(packed), CELL_WIDTH))
+    return _CELL.replace("@VERSION@", VERSION).replace("@PACKED@", lines)
+
+
 @functools.lru_cache(maxsize=1)
 def _packed() -> bytes:
-    return zlib.compress(json.dumps({"loader": _LOADER, "texts": texts()}).encode(), 9)
+    return zlib.compress(json.dumps({"loader": _LOADER + _ENTER, "texts": texts()}).encode(), 9)
 
 
 def texts() -> dict[str, str]:
