@@ -43,7 +43,8 @@ def _block(request: Request, name: str) -> bytes:
 
 
 def _put(request: Request) -> None:
-    _new(request).write_bytes(_block(request, "contents"))
+    content = request.fields.get("file")  # of a form, whose files are not limited to one block
+    _new(request).write_bytes(content if content is not None else _block(request, "contents"))
 
 
 def _create(request: Request) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email
 import json
 import socket
 import threading
@@ -80,7 +81,9 @@ class Handler(BaseHTTPRequestHandler):
             self._check(path)
             self._fail_on_purpose(path)
             handler, named = workspace.router.find(self.command, path)
-            fields = _fields(self.command, parts.query, body)
+            fields = _fields(
+                self.command, parts.query, body, self.headers.get("Content-Type") or ""
+            )
             request = Request(
                 workspace, self.command, path, fields, body, dict(self.headers), named
             )
@@ -134,11 +137,29 @@ class Handler(BaseHTTPRequestHandler):
         self.connection.shutdown(socket.SHUT_RDWR)
 
 
-def _fields(method: str, query: str, body: bytes) -> dict[str, Any]:
+def _fields(method: str, query: str, body: bytes, kind: str) -> dict[str, Any]:
     fields: dict[str, Any] = dict(parse_qsl(query))
+    if kind.startswith("multipart/form-data"):
+        fields.update(_form(kind, body))
     if method != "GET" and body[:1] == b"{":
         try:
             fields.update(json.loads(body))
         except ValueError:
             raise ApiError(400, "Could not parse the request.", "MALFORMED_REQUEST") from None
+    return fields
+
+
+def _form(kind: str, body: bytes) -> dict[str, Any]:
+    """Return the fields of a form; a file in it as bytes, under ``file``."""
+    message = email.message_from_bytes(b"Content-Type: " + kind.encode() + b"\r\n\r\n" + body)
+    fields: dict[str, Any] = {}
+    for part in message.walk():
+        content = part.get_payload(decode=True)
+        if not isinstance(content, bytes):
+            continue  # the form itself
+        if part.get_filename():
+            fields["file"] = content
+        else:
+            name = part.get_param("name", header="content-disposition")
+            fields[str(name)] = content.decode()
     return fields
