@@ -72,7 +72,7 @@ def _read(request: Request) -> dict[str, Any]:
 def _described(request: Request, place: Path, path: str) -> dict[str, Any]:
     told = place.stat()
     return {
-        "path": path, "is_dir": place.is_dir(),
+        "path": path.removeprefix("dbfs:"), "is_dir": place.is_dir(),
         "file_size": 0 if place.is_dir() else told.st_size,
         "modification_time": int(told.st_mtime * 1000),
     }  # fmt: skip

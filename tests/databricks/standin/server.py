@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import email
 import json
+import re
 import socket
 import threading
 import time
@@ -151,15 +151,13 @@ def _fields(method: str, query: str, body: bytes, kind: str) -> dict[str, Any]:
 
 def _form(kind: str, body: bytes) -> dict[str, Any]:
     """Return the fields of a form; a file in it as bytes, under ``file``."""
-    message = email.message_from_bytes(b"Content-Type: " + kind.encode() + b"\r\n\r\n" + body)
+    boundary = b"--" + kind.partition("boundary=")[2].strip('"').encode()
     fields: dict[str, Any] = {}
-    for part in message.walk():
-        content = part.get_payload(decode=True)
-        if not isinstance(content, bytes):
-            continue  # the form itself
-        if part.get_filename():
+    for part in body.split(boundary)[1:-1]:
+        head, _, content = part.removesuffix(b"\r\n").partition(b"\r\n\r\n")
+        named = dict(re.findall(rb'(\w+)="([^"]*)"', head))
+        if b"filename" in named:
             fields["file"] = content
         else:
-            name = part.get_param("name", header="content-disposition")
-            fields[str(name)] = content.decode()
+            fields[named[b"name"].decode()] = content.decode()
     return fields
