@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 
-from . import artists, named_object, sizes
+from . import artists, named_object, numpy_arrays, sizes
 from .caches import LRU_CACHE, unwrapped
 
 TYPE_CHECKING = False
@@ -166,6 +166,24 @@ def attribute(space: Space, cut: dict[str, Any]) -> Callable[[], None]:
         raise Refused("it is not stored as an attribute of its own")
     expected = id(obj)
     return lambda: space.replace(kept, name_of, expected, None)
+
+
+def copy_array(space: Space, cut: dict[str, Any]) -> Callable[[], None]:
+    """``row = row.copy()``: what it shows stays under the name, and its base goes."""
+    expected = space.same(cut)
+    obj = space.object_of(cut)
+    arrays = numpy_arrays.arrays()
+    if arrays is None or type(obj) is not arrays.array or arrays.base(obj) is None:
+        raise Changed("it is no view of an array any more")
+
+    def put() -> None:
+        # Two names of one view are two names of one copy.
+        copied = space.copies.get(expected)
+        if copied is None:
+            copied = space.copies[expected] = arrays.copy(obj)
+        space.replace(space.shell.user_ns, cut["expr"], expected, copied)
+
+    return put
 
 
 def close_figure(space: Space, cut: dict[str, Any]) -> Callable[[], None]:

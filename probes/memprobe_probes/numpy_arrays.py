@@ -33,6 +33,13 @@ class Arrays:
         self.dtype = found["dtype"].__get__
         self.size = found["size"].__get__
         self.flat = found["flat"].__get__
+        self._flags = found["flags"].__get__
+
+    def copy(self, obj: Any) -> Any:
+        """Return a copy in the same order of elements, as little writable as the array."""
+        made = vars(self.array)["copy"](obj, "K")
+        made.setflags(write=bool(self._flags(obj).writeable))
+        return made
 
     def __call__(self, obj: Any) -> Parts:
         """Return the base of a view, or the buffer of an array that owns its data."""

@@ -33,6 +33,7 @@ REFERENCES: dict[str, Prepare] = {
 # What only goes on between cells.
 CALLS: dict[str, Prepare] = {
     "clear": cuts.clear, "cache-clear": cuts.cache_clear, "attribute": cuts.attribute,
+    "del-generator": cuts.name, "copy-array": cuts.copy_array,
     "close-figure": cuts.close_figure, "unregister": unregister.unregister,
     "collect": lambda space, cut: reclaimed.collect,
     "arrow": lambda space, cut: reclaimed.release_arrow,
@@ -156,6 +157,7 @@ class Release:
             _cut(*ready.pop(0))
         prepared = None
         space.held.clear()
+        space.copies.clear()
         reclaimed.settle()
         return {"state": "done", "findings": rows, "places": places}
 

@@ -23,6 +23,7 @@ class Space:
     def __init__(self, shell: Any, found: list[Root], ledger: Ledger) -> None:
         self.shell = shell
         self.held: list[Any] = []
+        self.copies: dict[int, Any] = {}  # by the id of what they take the place of
         self._now = counted(found)
         self._ledger = ledger
         self._roots: dict[tuple[str, str], list[Root]] = {}

@@ -318,9 +318,48 @@ def test_finalizers_run_on_the_thread_of_the_cells_when_all_is_cut(
     work.run("del Held, threading")
 
 
-def test_findings_say_truly_whether_they_can_be_released(work: Kernel, tmp_path: Path) -> None:
-    work.run("def batches():\n    rows = numpy.ones(2_500_000)\n    yield 1\n    yield rows")
+GENERATOR = """
+import threading
+ends = []
+def batches():
+    rows = numpy.ones(2_500_000)
+    try:
+        yield 1
+    finally:
+        ends.append((threading.current_thread() is threading.main_thread(), len(rows)))
+"""
+
+
+def test_a_suspended_generator_goes_with_its_name(work: Kernel, tmp_path: Path) -> None:
+    work.run(GENERATOR)
     cells(work, "left = batches()\nnext(left);")
+    with looked(work, tmp_path) as found:
+        one = finding(found, "MP106", "left")
+        assert [cut.action for cut in one.cuts] == ["del-generator"]
+        answer = release.release(found, [one])
+        assert row_of(answer)["state"] == "done"
+        assert back(answer) == pytest.approx(20 * MB, rel=0.05)
+    assert work.value("ends") == [(True, 2_500_000)], "once, on the thread of the cells"
+    work.run("del batches, ends, threading")
+
+
+def test_a_view_becomes_a_copy_and_its_names_stay_one_object(work: Kernel, tmp_path: Path) -> None:
+    work.run("left = numpy.arange(2_500_000.0).reshape(-1, 5)[7]\nleft.flags.writeable = False")
+    work.run("second = left")
+    with looked(work, tmp_path) as found:
+        one = finding(found, "MP301", "left")
+        assert {cut.says for cut in one.cuts} == {"left = left.copy()", "second = second.copy()"}
+        answer = release.release(found, [one])
+        assert row_of(answer)["state"] == "done"
+        assert back(answer) == pytest.approx(20 * MB, rel=0.05)
+    facts = "left is second, left.base is None, left.flags.writeable, left.tolist()"
+    assert work.value(f"({facts})") == (True, True, False, [35.0, 36.0, 37.0, 38.0, 39.0])
+
+
+def test_findings_say_truly_whether_they_can_be_released(work: Kernel, tmp_path: Path) -> None:
+    work.run("async def batches():\n    rows = numpy.ones(2_500_000)\n    await forever\n")
+    work.run("import types\n@types.coroutine\ndef wait():\n    yield\nforever = wait()")
+    cells(work, "left = batches()\nleft.send(None);")
     with looked(work, tmp_path) as found:
         one = finding(found, "MP106", "left")
         assert (one.release, one.cuts) == (False, [])
@@ -328,7 +367,7 @@ def test_findings_say_truly_whether_they_can_be_released(work: Kernel, tmp_path:
         with pytest.raises(Exception, match="cannot release") as refused:
             chosen(found.report, [one.fingerprint])
         assert "left.close()" in refused.value.remedy  # type: ignore[attr-defined]
-    work.run("del batches")
+    work.run("left.close(); del batches, forever, wait, types")
 
 
 def printed(kernel: Kernel, code: str, *, answer: str | None = None) -> str:

@@ -17,8 +17,10 @@ from memprobe.recording.schema import Step
 from memprobe.reporters import phrases, render
 
 
-def judged(*cells: Cell, held: list[Held], code: str) -> Finding:
-    evidence = gather(notebook(*cells, held=held), Config())
+def judged(
+    *cells: Cell, held: list[Held], code: str, types: dict[str, str] | None = None
+) -> Finding:
+    evidence = gather(notebook(*cells, held=held, types=types), Config())
     found = run(evidence)
     add_cuts(found, evidence)
     return next(one for one in found if one.code == code)
@@ -82,13 +84,47 @@ def test_nothing_of_a_script_is_released() -> None:
         cuts_of(finding, evidence)
 
 
-@pytest.mark.parametrize("code", ["MP106", "MP301", "MP303", "MP405", "MP407"])
+@pytest.mark.parametrize("code", ["MP303", "MP405", "MP407"])
 def test_what_needs_code_or_a_decision_of_the_user_is_refused(code: str) -> None:
     evidence = gather(notebook(Cell("df"), *idle(), held=[Held("df")]), Config())
     finding = full_report().findings[0]
     finding.code = code
     with pytest.raises(NotCut):
         cuts_of(finding, evidence)
+
+
+def test_a_generator_goes_with_its_name_and_a_coroutine_stays() -> None:
+    held = [Held("batches", via="suspended-frame")]
+    found = judged(
+        Cell("batches"), *idle(), held=held, code="MP106", types={"batches": "generator"}
+    )
+    assert says(found) == [("del-generator", "del batches   (its finally and with blocks run)")]
+    found = judged(
+        Cell("batches"), *idle(), held=held, code="MP106", types={"batches": "coroutine"}
+    )
+    assert (found.release, found.cuts) == (False, [])
+    assert "batches.close()" in found.not_released
+
+
+def test_one_array_becomes_a_copy_under_all_names_and_other_views_stay() -> None:
+    evidence = gather(notebook(Cell("row"), *idle(), held=[Held("row other")]), Config())
+    found = full_report().findings[0]
+    found.code = "MP301"
+    found.holders = [Holding(root="notebook-namespace", expr=name) for name in ("row", "other")]
+    assert evidence.snapshot is not None
+    for number, holder in enumerate(evidence.snapshot.holders):
+        holder.type, holder.object = "numpy.ndarray", number
+    with pytest.raises(NotCut, match="copies"):
+        cuts_of(found, evidence)
+    for holder in evidence.snapshot.holders:
+        holder.object = 1
+    assert [(cut.action, cut.says) for cut in cuts_of(found, evidence)] == [
+        ("copy-array", "row = row.copy()"), ("copy-array", "other = other.copy()"),
+    ]  # fmt: skip
+    found.cuts = []
+    evidence.snapshot.holders[0].type = "pandas.Series"
+    with pytest.raises(NotCut, match="copies"):
+        cuts_of(found, evidence)
 
 
 def test_a_holder_that_has_not_ended_makes_the_whole_finding_unreleasable() -> None:

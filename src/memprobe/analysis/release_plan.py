@@ -30,12 +30,12 @@ CONTAINERS = frozenset({
 CAUGHT_IN = frozenset({"list", "tuple", "dict", "set", "collections.deque"})
 TO_FRAMES = frozenset({".__traceback__", ".__cause__", ".__context__"})
 RAISED_FOR = frozenset({".obj", ".object"})  # of AttributeError, UnicodeError: what was worked on
-GENERATORS = frozenset({"generator", "coroutine", "async_generator"})
+GENERATOR = "generator"
+COROUTINES = frozenset({"coroutine", "async_generator"})  # Python warns, or their loop ends them
+ARRAY = "numpy.ndarray"
 EMPTIED = ("MP101", "MP102")
 # Rules whose remedy is another program or another process, and not a reference.
 NEVER = {
-    "MP106": "to end a suspended function runs its own code: type the lines of the fix",
-    "MP301": "a copy of what the view shows has to be made first: type the lines of the fix",
     "MP303": "nothing has to go: the column needs another type",
     "MP405": "it is about the executors' settings",
     "MP406": "what grows in the driver's JVM has no reference that could be cut",
@@ -82,6 +82,8 @@ def cuts_of(finding: Finding, evidence: Evidence) -> list[Cut]:
     if finding.code == "MP501":
         return [Cut(action="trim", expr="malloc", says="ctypes.CDLL(None).malloc_trim(0)")]
     holders = _holders(finding, evidence)
+    if finding.code == "MP301":
+        return _copied(holders)
     if finding.code in EMPTIED:
         return _emptied(finding, holders, evidence)
     if finding.code == "MP204" and "." in _told_from(finding):
@@ -135,11 +137,28 @@ def _of_holder(holder: Holder, finding: Finding) -> Cut:
         raise NotCut(f"{expr} belongs to a function that has not ended: type the lines of the fix")
     if finding.code == "MP104":
         return _frames(holder, finding)
-    if holder.type in GENERATORS:
+    if holder.type in COROUTINES:
         raise NotCut(f"to end the {holder.type} {expr} runs its own code: type `{expr}.close()`")
+    if holder.root == NAMESPACE and expr.isidentifier() and holder.type == GENERATOR:
+        return _cut("del-generator", holder, f"del {expr}   (its finally and with blocks run)")
     if holder.root == NAMESPACE and expr.isidentifier():
         return _cut("del", holder, f"del {expr}")
     raise NotCut(f"{expr} is not the notebook's own name: type the lines of the fix")
+
+
+def _copied(holders: list[Holder]) -> list[Cut]:
+    """Return the cuts that put a copy in the place of one view, under all of its names.
+
+    Of one array only: two views of a buffer share what is written to either.
+    """
+    names = [one for one in holders if one.root != OUTPUT]
+    plain = all(one.root == NAMESPACE and one.expr.isidentifier() for one in names)
+    views = {one.object for one in holders}
+    if not names or not plain or len(views) != 1 or any(one.type != ARRAY for one in holders):
+        raise NotCut("copies of what the views show have to be made: type the lines of the fix")
+    made = [_cut("copy-array", one, f"{one.expr} = {one.expr}.copy()") for one in names]
+    shown = [one for one in holders if one.root == OUTPUT]
+    return [*made, *(_cut("output", one, _forgotten(one.expr)) for one in shown)]
 
 
 def _cut(action: str, holder: Holder, says: str) -> Cut:

@@ -82,8 +82,11 @@ def command(
     if context.connection_file is None:
         raise TargetError(
             f"cannot let go of anything in process {context.pid}",
-            cause="it is no notebook: nobody but its own code can do without its objects",
-            remedy="see what it keeps: memprobe snapshot", docs=DOCS,
+            cause="it is no notebook: between which of its statements a name may go, only its own "
+            "code can tell",
+            remedy=f"see what it keeps, and what to change in its code: memprobe snapshot "
+            f"{context.pid}",
+            docs=DOCS,
         )  # fmt: skip
     with Interrupts() as interrupts:
         job = _Job(context, settings, fingerprints, timeout, wait, interrupts, quiet, output_format)
