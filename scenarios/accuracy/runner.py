@@ -24,7 +24,8 @@ from .kernel import CellFailed, kernel, run_cells
 from .scenario import Case
 
 PATIENCE = 300  # seconds for one program; they take about ten
-ATTACHED = "2"  # seconds
+ATTACHED = 2.0  # seconds
+IDLE = 3.0  # seconds beside an idle notebook, past those from which it counts as one
 REPORTED = (0, 1)  # exit codes of `memprobe report` with a report on stdout
 
 
@@ -35,7 +36,8 @@ class Broken(Exception):
 def run(case: Case, *, attach: bool = False) -> Verdict:
     """Measure the case's program, report, judge. Never raises."""
     start = time.monotonic()
-    record = attached if attach and case.notebook else recorded
+    idle = case.scenario.idle
+    record = attached if (attach or idle is not None) and case.notebook else recorded
     try:
         with (
             tempfile.TemporaryDirectory(prefix="memprobe-scenario-") as folder,
@@ -44,9 +46,11 @@ def run(case: Case, *, attach: bool = False) -> Verdict:
             # A copy: whatever a program writes beside itself goes with the folder.
             program = Path(shutil.copy(case.path, folder))
             recording = program.with_suffix(".memprobe")
+            if idle is not None:
+                environment["MEMPROBE_IDLE_SECONDS"] = str(idle)
             record(program, recording, environment)
             require_last_snapshot(recording)
-            verdict = judge(case, report_of(recording))
+            verdict = judge(case, report_of(recording, environment))
     except (Broken, CellFailed, TimeoutError) as trouble:
         verdict = Verdict(case, broken=str(trouble))
     verdict.seconds = time.monotonic() - start
@@ -72,11 +76,17 @@ def recorded(program: Path, recording: Path, environment: dict[str, str]) -> Non
 
 
 def attached(notebook: Path, recording: Path, environment: dict[str, str]) -> None:
-    """Run the notebook in a plain kernel, then attach to it for a moment from outside."""
+    """Run the notebook in a plain kernel, then attach to it for a moment from outside.
+
+    Where it is to be idle, until it has been for longer than that.
+    """
+    idle = environment.get("MEMPROBE_IDLE_SECONDS")
+    duration = ATTACHED if idle is None else float(idle) + IDLE
     with kernel(environment, str(notebook.parent)) as client:
         run_cells(client, notebook)
         line = ["attach", client.connection_file, "-o", str(recording), "--quiet"]
-        done = memprobe([*line, "--duration", ATTACHED], recording.parent)
+        line += ["--duration", str(duration)]
+        done = memprobe(line, recording.parent, environment)
     if done.returncode not in REPORTED:
         raise Broken(f"memprobe attach ended with {done.returncode}: {_error(done.stderr)}")
 
@@ -92,10 +102,10 @@ def require_last_snapshot(recording: Path) -> None:
         raise Broken(f"the last snapshot was skipped: {snapshots[-1]['skipped']}")
 
 
-def report_of(recording: Path) -> dict[str, Any]:
+def report_of(recording: Path, environment: dict[str, str] | None = None) -> dict[str, Any]:
     """Return the report as ``memprobe report`` prints it in JSON."""
     line = ["report", str(recording), "--output-format", "json"]
-    done = memprobe(line, recording.parent)
+    done = memprobe(line, recording.parent, environment)
     if done.returncode not in REPORTED:
         raise Broken(f"memprobe report ended with {done.returncode}: {_error(done.stderr)}")
     report: dict[str, Any] = json.loads(done.stdout)

@@ -5,6 +5,8 @@
     needs    = ["pandas"]     # distributions, each with an optional lower bound: "pandas>=3"
     allowed  = ["MP301"]      # codes that a leaky program may be given beside the expected ones
     fix      = '''lines'''    # what the user types in one more cell to get the bytes back
+    idle     = 2.0            # where it matters that nobody uses the notebook any more: seconds from
+                              # which it counts as idle; memprobe then comes from outside, at the end
 
     [[expected]]              # one finding each; none of them where every program is clean
     code      = "MP201"
@@ -76,6 +78,7 @@ class Scenario:
     allowed: tuple[str, ...]
     fix: str
     expected: tuple[Expected, ...]
+    idle: float | None = None
 
     @property
     def name(self) -> str:
@@ -135,6 +138,7 @@ def load(folder: Path) -> Scenario:
         allowed=tuple(table["allowed"]),
         fix=table.get("fix", "").strip("\n"),
         expected=tuple(_expected(one) for one in table["expected"]),
+        idle=table.get("idle"),
     )
 
 

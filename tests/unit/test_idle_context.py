@@ -32,7 +32,7 @@ def test_fires_once_for_the_whole_context_and_says_what_to_do() -> None:
     assert (found.code, found.status) == ("MP206", "suspect")
     assert [holder.expr for holder in found.holders] == ["features"]
     assert "2 h" in found.title
-    assert found.fix == "shut the kernel down, or: del features"
+    assert found.fix == "shut the kernel down, or let go of it:\ndel features"
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ class IdleContext:
             evidence, bundle, code=self.code, name=self.name, status="suspect", first=largest[0],
             title=f"a notebook idle for {duration(idle)} holds {size(bundle.exclusive)}",
             why=f"nothing was asked of it for {duration(idle)}, and it computes nothing",
-            fix="shut the kernel down, or: del " + ", ".join(_names(largest)),
+            fix="shut the kernel down, or let go of it:\ndel " + ", ".join(_names(largest)),
         )  # fmt: skip
 
 
