@@ -11,6 +11,7 @@ from .measure import Probe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from .watcher import Watcher
@@ -27,6 +28,8 @@ _DEFAULTS: dict[str, Any] = {
 
 _MOST_CELLS = 1500  # what fits into one answer
 _DEPARTURE = 5.0  # seconds that a leaving probe may take for its last snapshot
+
+at_last: list[Callable[[], object]] = []  # called at exit, when the recording is complete
 
 _probe: Probe | None = None
 _watcher: Watcher | None = None
@@ -242,10 +245,15 @@ def _at_exit() -> None:
     if probe is None:
         return
     try:
-        probe.close("exit", final_snapshot="exit")
+        probe.close(probe.parting or "exit", final_snapshot="exit")
     except BaseException:
         probe.abandon()
     _with_courier("abandon", remove=True)
+    for last in at_last:
+        try:
+            last()
+        except BaseException:
+            continue
 
 
 def _gone() -> None:

@@ -7,7 +7,7 @@ import sys
 import time
 from contextlib import contextmanager
 
-from . import bootstrap, notebook
+from . import bootstrap, copies, courier, notebook
 from .gc_trigger import GcTrigger
 
 TYPE_CHECKING = False
@@ -26,11 +26,16 @@ def record(path: str | os.PathLike[str], **options: Any) -> Iterator[str]:
     FileExistsError, PermissionError or another OSError where ``path`` cannot be written, and
     RuntimeError where a probe is in this process already: in both cases the block does not run.
     The last snapshot is taken when the block ends, also by an exception. No thread is started
-    unless there is a SparkContext.
+    unless there is a SparkContext, or ``path`` lies on a mount that takes whole files only
+    (``/Volumes``, ``/Workspace``, ``/dbfs``): then the recording is copied there as it grows.
     """
     if bootstrap.active() is not None:
         raise RuntimeError("memprobe is already recording in this process")
     target = os.fspath(path)
+    if copies.is_remote(target):
+        with _copied(target, options):
+            yield target
+        return
     shell = notebook.running_shell()
     program = os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else "python"
     bootstrap.start(
@@ -55,6 +60,35 @@ def record(path: str | os.PathLike[str], **options: Any) -> Iterator[str]:
         if probe.alive:
             probe.snapshot("exit", on_user_thread=True, unhurried=True)
             bootstrap.stop("exit")
+
+
+@contextmanager
+def _copied(target: str, options: dict[str, Any]) -> Iterator[None]:
+    """Record on the local disk, and copy it to ``target`` until the block has ended."""
+    if bootstrap.active() is not None:
+        raise RuntimeError("memprobe is already recording in this process")
+    folder = bootstrap.new_session_folder()
+    spool = os.path.join(folder, "spool.memprobe")
+    copy: copies.Copy | None = None
+    try:
+        with record(spool, **options):
+            copy = copies.Copy(spool, target)
+            yield
+    finally:
+        if copy is None or copy.finish():
+            courier._remove(folder)
+        else:
+            _warn(f"{target} could not be written ({copy.failed}); the recording is {spool}")
+
+
+def _warn(text: str) -> None:
+    """Tell the program's author that a file is missing; where warnings are errors, nothing."""
+    import warnings
+
+    try:
+        warnings.warn(f"memprobe: {text}", RuntimeWarning, stacklevel=4)
+    except RuntimeWarning:
+        return
 
 
 def _give_up(path: str, reason: str) -> None:

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 
-from . import bootstrap, notebook
+from . import bootstrap, copies, notebook
 from .cell_magic import MeasuredCells
 from .cell_report import size
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _CLIENT = "extension"
 _cells: MeasuredCells | None = None
+_copy: copies.Copy | None = None  # of the recording, to where the user wants to keep it
 
 
 def load(shell: Any) -> None:
@@ -33,6 +34,7 @@ def unload(shell: Any) -> None:
     """Stop the probe and take the magics away."""
     global _cells
     _drop()
+    _end_copy()
     shell.magics_manager.magics["line"].pop("memprobe", None)
     shell.strdispatchers["complete_command"].strs.pop("%memprobe", None)
     if _cells is not None:
@@ -49,12 +51,27 @@ def _magic(line: str) -> None:
     if word == "release":
         print(_release(rest.split()))
         return
+    if word == "save":
+        print(_save(rest.strip().strip("'\"")))
+        return
     verb = _VERBS.get(line.strip() or "status")
-    print(USAGE if verb is None else verb())
+    _show(USAGE if verb is None else verb())
+
+
+def _show(text: str) -> None:
+    """Show a report: on Databricks through its ``displayHTML``, else as text."""
+    shell = notebook.running_shell()
+    rich = shell.user_ns.get("displayHTML") if shell is not None else None
+    if not callable(rich):
+        print(text)
+        return
+    from . import ansi_html
+
+    rich(ansi_html.page(text))
 
 
 def _complete(shell: Any, event: Any) -> list[str]:
-    return [*_VERBS, "graph", "release"]
+    return [*_VERBS, "graph", "release", "save"]
 
 
 def _start() -> None:
@@ -82,8 +99,46 @@ def _status() -> str:
         f"memory    {size(rss)} resident" if rss is not None else "memory    not readable here",
         f"recording {probe.config['spool']} ({size(cost['bytes'])})",
         f"cost      {cost['cpu_ns'] / 1e9:.2f} s CPU since it started",
+        *_of_copy(),
     ]
     return "\n".join(lines)
+
+
+def _of_copy() -> list[str]:
+    if _copy is None:
+        return []
+    state = f"not copied: {_copy.failed}" if _copy.failed else "whole when the probe stops"
+    return [f"saved to  {_copy.path} ({state}; until then {_copy.folder})"]
+
+
+def _save(path: str) -> str:
+    """Copy the recording to ``path`` from now on, in whole files, and the whole at the end."""
+    global _copy
+    probe = bootstrap.active()
+    if probe is None:
+        return _status()
+    if not path:
+        return "usage: %memprobe save /Volumes/CATALOG/SCHEMA/VOLUME/NAME.memprobe"
+    if _copy is not None:
+        return f"memprobe: the recording is saved to {_copy.path} already"
+    try:
+        _copy = copies.Copy(str(probe.config["spool"]), path)
+    except OSError as error:
+        return f"memprobe: cannot save to {path}: {error.strerror or error}"
+    bootstrap.at_last.append(_end_copy)
+    return "\n".join(_of_copy())
+
+
+def _end_copy() -> str:
+    """Complete the copy, if there is one; return where it is, or why it is not."""
+    global _copy
+    copy, _copy = _copy, None
+    if copy is None:
+        return ""
+    bootstrap.at_last.remove(_end_copy)
+    if copy.finish():
+        return f"; saved to {copy.path}"
+    return f"; not saved to {copy.path}: {copy.failed}"
 
 
 def _report() -> str:
@@ -136,7 +191,7 @@ def _drop_aloud() -> str:
         return _status()
     spool = probe.config["spool"]
     _drop()
-    return f"memprobe has stopped; the recording is {spool}"
+    return f"memprobe has stopped; the recording is {spool}{_end_copy()}"
 
 
 def _width() -> int:
@@ -144,4 +199,6 @@ def _width() -> int:
 
 
 _VERBS = {"status": _status, "report": _report, "snapshot": _snapshot, "stop": _drop_aloud}
-USAGE = "usage: %memprobe " + " | ".join([*_VERBS, "graph NAME", "release FINGERPRINT…"])
+USAGE = "usage: %memprobe " + " | ".join(
+    [*_VERBS, "graph NAME", "release FINGERPRINT…", "save FILE"]
+)

@@ -65,6 +65,8 @@ class Probe:
         self._to_note = False  # the next look at the roots is that of such a snapshot
         self.ledger: Any = None  # what the roots were at the last snapshot that was asked for
         self._outside: Any = None  # the reader of child processes and shared memory
+        self.parting: str | None = None  # why the process is about to end, where a cell says so
+        self._restarts: Any = None  # who reads that, on Databricks
         self._late: tuple[dict[str, Any], int] | None = None  # a snapshot on its way
         self._limits = config.get("limits") or _limits()
         self._write_header()
@@ -88,6 +90,11 @@ class Probe:
             )  # fmt: skip
             self.hooks.replay()
             self.hooks.install()
+            if "DATABRICKS_RUNTIME_VERSION" in os.environ:
+                from .restarts import Restarts
+
+                self._restarts = Restarts(self, self.shell)
+                self._restarts.install()
 
     def sample(self, *, on_user_thread: bool = False) -> None:
         """Write one sample, and a snapshot where a share of the limit is crossed."""
@@ -313,6 +320,8 @@ class Probe:
         try:
             if self.hooks is not None:
                 self.hooks.remove()
+            if self._restarts is not None:
+                self._restarts.remove()
             self.counters.high_water()
             ended = cpu_seconds()
             took = ended - began if at_exit and began is not None and ended is not None else None

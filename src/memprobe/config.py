@@ -55,6 +55,7 @@ class Config:
     cap: int = 64 * 2**20  # largest recording
     cpu_share: float = 0.01  # of one core, for the probe
     lease: float = 60.0  # a client that is silent for this long is gone
+    databricks_copy: float = 15.0  # between two copies of a job's recording to the workspace
     select: tuple[str, ...] = ()  # rules to report; none named: all
     ignore: tuple[str, ...] = ()  # rules to leave out
     pytest_retained: int = 10_000_000  # what a test with a bare memprobe marker may leave behind
@@ -150,6 +151,7 @@ PARSERS: dict[str, Callable[[Any], Any]] = {
     "cap": size,
     "cpu_share": share,
     "lease": seconds,
+    "databricks_copy": seconds,
     "select": names,
     "ignore": names,
     "jupyter_token": secret,

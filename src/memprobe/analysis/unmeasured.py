@@ -33,7 +33,7 @@ SPARK_LIBRARIES = ("pyspark", "databricks-connect", "databricks")
 def not_measured(recording: Recording, summary: RecordingSummary) -> list[NotMeasured]:
     """Return every gap of ``recording``, the widest first, each one once."""
     gaps = [
-        *_ending(summary),
+        *_ending(summary, recording.events),
         *_snapshots(recording.snapshots),
         *_engine(recording),
         *_events(recording.events),
@@ -48,8 +48,19 @@ def not_measured(recording: Recording, summary: RecordingSummary) -> list[NotMea
     return list(unique.values())
 
 
-def _ending(summary: RecordingSummary) -> Iterator[NotMeasured]:
-    if summary.ended == CUT_OFF:
+def _was_restarting(events: list[Event]) -> bool:
+    told = [one.event for one in events if one.event in ("restarting", "not-restarted")]
+    return told[-1:] == ["restarting"]
+
+
+def _ending(summary: RecordingSummary, events: list[Event]) -> Iterator[NotMeasured]:
+    if summary.ended == CUT_OFF and _was_restarting(events):
+        yield NotMeasured(
+            what="the end of the run",
+            why="a cell restarted the notebook's Python (restartPython); attach again, or "
+            "%load_ext memprobe",
+        )
+    elif summary.ended == CUT_OFF:
         tail = " inside a line" if summary.torn else ""
         yield NotMeasured(
             what="the end of the run",

@@ -55,6 +55,12 @@ class TargetCommand(click.Command):
 @click.command("run", cls=TargetCommand)
 @click.option("-o", "--output", metavar="FILE", help="Record there.")
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
+@click.option("--on", metavar="PLACE", help="Run it there: databricks:CLUSTER, databricks:job/ID.")
+@click.option("--job-cluster", metavar="FILE", help="With --on databricks: a new cluster for it.")
+@click.option(
+    "--recording", metavar="PATH", default="", help="With a job's id: where it records itself."
+)
+@click.option("--volume", metavar="PATH", default="", help="With --on: keep files there meanwhile.")
 @click.option("--interval", metavar="SECONDS", help="Time between two samples.  [default: 1]")
 @click.option(
     "--max-pause", metavar="SECONDS", help="Longest stop for a snapshot.  [default: 0.25]"
@@ -76,6 +82,10 @@ class TargetCommand(click.Command):
 def command(
     output: str | None,
     force: bool,
+    on: str | None,
+    job_cluster: str | None,
+    recording: str,
+    volume: str,
     interval: str | None,
     max_pause: str | None,
     memray: bool,
@@ -102,7 +112,14 @@ def command(
     known = known_before(settings, baseline)
     tracing = _tracing(memray, memray_native, tracemalloc)
     asked = exprs(inside, "verbs/run.md")
-    outcome = _run(target, output, force, settings, tracing, asked)
+    if on is not None or job_cluster is not None:
+        _refuse_tracing(tracing)
+        from memprobe.cli import run_on
+
+        place = run_on.Where(on or "", job_cluster, volume, recording)
+        outcome = run_on.run(place, target, output, force, settings, asked)
+    else:
+        outcome = _run(target, output, force, settings, tracing, asked)
     _tell(outcome)
     # Without --check nothing that happens from here on may change the target's status.
     judged = partial(_judged, outcome, settings, known, asked, output_format, quiet=quiet)
@@ -128,6 +145,18 @@ def _tracing(memray: bool, native: bool, frames: int | None) -> Tracing:
             docs="allocations.md",
         )
     return Tracing(memray or native, native, frames or 0)
+
+
+def _refuse_tracing(tracing: Tracing) -> None:
+    from memprobe.errors import UsageError
+
+    if tracing.memray or tracing.frames:
+        raise UsageError(
+            "allocations are not traced on Databricks",
+            cause="what runs there starts in an interpreter that runs already",
+            remedy="leave --memray and --tracemalloc out",
+            docs="databricks.md",
+        )
 
 
 def _run(

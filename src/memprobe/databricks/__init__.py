@@ -8,5 +8,14 @@
     notebooks      the driver's notebooks as rows
     line           a notebook's control channel through the side context
 
+    compute        on which compute a job is to run
+    job_source     the script or notebook with the probe around it, in one file
+    stores         where files go meanwhile: workspace files, a volume, DBFS
+    job_run        one run: submitted, recorded, and what was uploaded removed
+    existing_job   one run of a job that is there and records itself
+    following      waiting for a run's end; cancelling it
+    parts          its recording as it arrives
+    run_end        its output, its status and the end of its recording
+
 The SDK is imported when it is needed and never before.
 """

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from memprobe.errors import RecordingError
+from memprobe.recording import parts
 from memprobe.recording.lines import (
     RECORDS,
     UnreadableLine,
@@ -120,6 +121,8 @@ def _open(path: Path) -> BinaryIO:
     if stat.S_ISREG(mode):
         return os.fdopen(descriptor, "rb", buffering=1 << 16)
     os.close(descriptor)
+    if stat.S_ISDIR(mode) and parts.are_in(path):
+        return parts.joined(path)
     if stat.S_ISDIR(mode):
         raise _refusal(path, "it is a directory", f"name the files in it: {path}/*.memprobe")
     raise _refusal(path, "it is not a regular file", "name a *.memprobe file")

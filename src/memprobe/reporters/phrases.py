@@ -48,6 +48,8 @@ ENDINGS = {
     "lease-expired": "left: no client any more",
     "probe-left": "the probe left",
     "kernel-died": "the kernel died or restarted",
+    "restarted": "a cell restarted the notebook's Python",
+    "cancelled": "cancelled",
     "gone": "the process was gone",
     "cut off": "cut off",
     "running": "still running",
@@ -55,7 +57,12 @@ ENDINGS = {
 
 
 # The context has ended with the recording: there is nothing to let go any more.
-OVER = frozenset({"exit", "signal", "exec", "kernel-died", "kernel-restarted", "gone"})
+OVER = frozenset(
+    {
+        "exit", "signal", "exec", "kernel-died", "kernel-restarted", "gone", "restarted",
+        "cancelled",
+    }
+)  # fmt: skip
 SHORTEST = 4  # digits of a fingerprint
 
 # Where bytes come back, as it is said behind them.
