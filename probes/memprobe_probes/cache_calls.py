@@ -13,7 +13,7 @@ from . import syntax
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from typing import Any
 
 KINDS = {"cache": "cache", "persist": "cache", "localCheckpoint": "checkpoint"}
@@ -21,33 +21,41 @@ MOST_CALLS = 200
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def of_sources(sources: Iterable[tuple[str, bytes]]) -> list[dict[str, Any]]:
-    """Return the calls in the files (path, content): file, line, kind, names of what is kept.
+class CacheCalls:
+    """Collects the calls over any number of files."""
 
-    A name is the last part of an expression: ``events`` of ``self.events``. What a function
-    returns has the names that its callers give it, too.
-    """
-    found: list[dict[str, Any]] = []
-    made: dict[str, set[str]] = {}  # function → names that its results are given
-    returned: dict[str, set[str]] = {}  # function → names that it returns
-    for path, content in sources:
+    def __init__(self) -> None:
+        self._found: list[dict[str, Any]] = []
+        self._made: dict[str, set[str]] = {}  # function → names that its results are given
+        self._returned: dict[str, set[str]] = {}  # function → names that it returns
+
+    def learn(self, path: str, tree: ast.Module) -> None:
+        """Add the calls of a file whose syntax tree this is."""
         try:
-            tree = syntax.parse(content)
             calls = list(_calls(tree, None))
-            _learn_functions(tree, made, returned)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue
+            _learn_functions(tree, self._made, self._returned)
+        except (ValueError, RecursionError, MemoryError):
+            return
         file = os.path.basename(path)
-        found += [{"file": file, "line": line, "kind": kind, "names": names, "function": function}
-                  for line, kind, names, function in calls]  # fmt: skip
-    for one in found[:MOST_CALLS]:
-        function = one.pop("function")
-        if function in made and (
-            "" in one["names"] or one["names"] & returned.get(function, set())
-        ):
-            one["names"] |= made[function]
-        one["names"] = sorted(one["names"] - {""})
-    return found[:MOST_CALLS]
+        self._found += [
+            {"file": file, "line": line, "kind": kind, "names": names, "function": function}
+            for line, kind, names, function in calls
+        ]
+
+    def told(self) -> list[dict[str, Any]]:
+        """Return the calls, once: file, line, kind, names of what is kept.
+
+        A name is the last part of an expression: ``events`` of ``self.events``. What a function
+        returns has the names that its callers give it, too.
+        """
+        found = self._found[:MOST_CALLS]
+        for one in found:
+            function = one.pop("function")
+            returned = self._returned.get(function, set())
+            if function in self._made and ("" in one["names"] or one["names"] & returned):
+                one["names"] |= self._made[function]
+            one["names"] = sorted(one["names"] - {""})
+        return found
 
 
 def _calls(node: ast.AST, function: str | None) -> Iterator[tuple[int, str, set[str], str | None]]:

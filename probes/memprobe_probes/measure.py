@@ -392,14 +392,18 @@ class Probe:
             return {}
         from . import usage
 
-        files = usage.program_files()
-        found, exprs = usage.of_program(files), self._counted().exprs()
+        calls = None
+        if "pyspark" in sys.modules:
+            from .cache_calls import CacheCalls
+
+            calls = CacheCalls()
+        also = None if calls is None else calls.learn
+        found = usage.of_program(usage.program_files(), also)
+        exprs = self._counted().exprs()
         told: dict[str, list[Any]] = {"grown": found.grown(exprs),
                                       "memos": usage.named(exprs, found.memos)}  # fmt: skip
-        if "pyspark" in sys.modules:
-            from . import cache_calls
-
-            told["cache_calls"] = cache_calls.of_sources(files)
+        if calls is not None:
+            told["cache_calls"] = calls.told()
         return told
 
     def guarded(self, *, on_user_thread: bool) -> Guarded:

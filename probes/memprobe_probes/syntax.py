@@ -30,6 +30,14 @@ def parse(source: str | bytes) -> _ast.Module:
     return tree
 
 
+def parsed(source: str | bytes) -> _ast.Module | None:
+    """Return the tree of a source, or None where it has none that could be read."""
+    try:
+        return parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
 def quiet(source: str | bytes) -> str | bytes:
     """Return the source with its unknown escapes written out: a doubled backslash."""
     if isinstance(source, bytes):

@@ -15,7 +15,7 @@ from .handed import Handed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
 MOST_FILES = 100
@@ -43,11 +43,16 @@ class Usage:
 
     def learn(self, source: str | bytes) -> None:
         """Add what ``source`` does; one that does not parse teaches nothing."""
+        tree = syntax.parsed(source)
+        if tree is not None:
+            self.learn_tree(tree)
+
+    def learn_tree(self, tree: ast.Module) -> None:
+        """Add what a source does whose syntax tree this is."""
         try:
-            tree = syntax.parse(source)
             _Reader(self).visit(tree)
             self.handed.learn(tree)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+        except (ValueError, RecursionError, MemoryError):
             return
 
     def stored(self, name: str) -> None:
@@ -203,11 +208,21 @@ def _own_names(function: ast.AST) -> set[str]:
     return own - elsewhere
 
 
-def of_program(files: Iterable[tuple[str, bytes]]) -> Usage:
-    """Return what the ``files`` of a program do, as ``program_files`` returns them."""
+def of_program(
+    files: Iterable[tuple[str, bytes]], also: Callable[[str, ast.Module], None] | None = None
+) -> Usage:
+    """Return what the ``files`` of a program do, as ``program_files`` returns them.
+
+    ``also`` is given the path and the tree of each: they are parsed once, one after the other.
+    """
     usage = Usage()
-    for _, source in files:
-        usage.learn(source)
+    for path, source in files:
+        tree = syntax.parsed(source)
+        if tree is None:
+            continue
+        usage.learn_tree(tree)
+        if also is not None:
+            also(path, tree)
     return usage
 
 

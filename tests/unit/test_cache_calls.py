@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from spark_recordings import cache
 
 from memprobe.analysis.cache_places import place_of
 from memprobe.recording.schema import CacheCall
-from memprobe_probes.cache_calls import of_sources
+from memprobe_probes import syntax, usage
+from memprobe_probes.cache_calls import CacheCalls
+
+
+def of_sources(files: list[tuple[str, bytes]]) -> list[dict[str, Any]]:
+    """As at a script's end: each file is parsed for its containers, and its tree handed on."""
+    calls = CacheCalls()
+    usage.of_program(files, calls.learn)
+    return calls.told()
 
 
 def told(source: str) -> list[tuple[int, str, list[str]]]:
@@ -61,6 +71,18 @@ def test_checkpoints_are_told_apart_and_functools_left_out() -> None:
 def test_a_source_that_does_not_parse_tells_nothing_and_hides_no_other() -> None:
     files = [("a.py", b"def ("), ("b.py", b"df.cache()"), ("c.py", b"\0" * 9)]
     assert [one["file"] for one in of_sources(files)] == ["b.py"]
+
+
+def test_each_source_is_parsed_once_for_all_that_is_asked_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parsed, parse = [], syntax.parse
+    monkeypatch.setattr(syntax, "parse", lambda source: parsed.append(source) or parse(source))
+    files = [("a.py", b"rows = []\nrows.append(1)"), ("b.py", b"df.cache()")]
+    calls = CacheCalls()
+    assert usage.of_program(files, calls.learn).only_filled == {"rows"}
+    assert [one["file"] for one in calls.told()] == ["b.py"]
+    assert parsed == [content for _, content in files]
 
 
 def call(line: int, *names: str, kind: str = "cache") -> CacheCall:
