@@ -343,6 +343,8 @@ def test_several_names_of_one_cell_become_a_function(cell: str, after: str) -> N
     [
         (STEPS, ("# raw\nraw.sum()",)),
         (STEPS, ("%%bash\necho raw",)),
+        (STEPS, ("%%html\n<a href=x#raw>",)),
+        (STEPS, ("!echo x#raw",)),
         (STEPS, ("f('raw')",)),
         (STEPS, ("globals()",)),
         (STEPS, ("%who",)),

@@ -90,12 +90,17 @@ def wrapped(
 
 def _range(cell: CellSource, names: set[str]) -> Range | None:
     """Return the groups from the first to the last that mention a name; all lines are known."""
-    if not cell.groups or cell.head or any(one.first is None for one in cell.groups):
+    if not cell.groups or not _is_plain(cell):
         return None
     found = [at for at, group in enumerate(cell.groups) if names & _words(group.source)]
     if not found or (cell.shows and found[-1] == len(cell.groups) - 1):
         return None  # what it displays may be one of them, or a part
     return Range(cell, found[0], found[-1])
+
+
+def _is_plain(cell: CellSource) -> bool:
+    """Whether a cell is Python to its last line: elsewhere a ``#`` may begin no comment."""
+    return cell.groups is not None and not cell.head and all(one.first for one in cell.groups)
 
 
 def _may_move(chosen: Range) -> bool:
@@ -146,7 +151,7 @@ def _words_outside(chosen: Range, number: int, cells: Sequence[CellSource]) -> s
     found: set[str] = set()
     for at, cell in enumerate(cells):
         if at != number:
-            found |= _words(cell.raw)
+            found |= _words(cell.raw) if _is_plain(cell) else set(WORD.findall(cell.raw))
     first, last = chosen.lines
     return found | _words("\n".join([*chosen.cell.lines[: first - 1], *chosen.cell.lines[last:]]))
 
