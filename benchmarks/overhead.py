@@ -26,9 +26,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from environments import CACHE, Unavailable, python_of, version
+from imports_first import UNUSED
 from machine import load
 from medians import FEWEST, interval
-from overhead_page import GOAL, OURS, page
+from overhead_page import GOAL, IMPORTS, OURS, page
 from overhead_results import Results, digest
 from profilers import PROFILERS, Profiler, answer, our_answer
 
@@ -57,6 +58,8 @@ def main() -> int:
     results = Results.load(CACHE / "overhead.json")
     if options.only in (None, OURS):
         _measure_ours(results, options.pairs, again=options.again)
+    if options.only in (None, IMPORTS):
+        _measure_imports(results, options.tool_pairs, again=options.again)
     for profiler in PROFILERS:
         if options.only in (None, profiler.name):
             _measure_profiler(results, profiler, options.tool_pairs, again=options.again)
@@ -102,6 +105,23 @@ def _measure_ours(results: Results, pairs: int, *, again: bool) -> None:
                 peak=target.peak / max(first.peak, second.peak),
                 load=busy,
             )
+            results.save()
+
+
+def _measure_imports(results: Results, pairs: int, *, again: bool) -> None:
+    """Run the bare programs beside themselves with modules imported that they do not use."""
+    first = HERE / "imports_first.py"
+    kept = results.begin(IMPORTS, f"{len(UNUSED)} {digest(PROGRAMS)}", again=again)
+    for pair in range(pairs):
+        for name in NAMES:
+            if len(kept.of(name)) > pair:
+                continue
+            print(f"{IMPORTS}, {name}: pair {pair + 1} of {pairs}", file=sys.stderr, flush=True)
+            program, busy = str(PROGRAMS / f"{name}.py"), load()
+            bare = cost([sys.executable, program])
+            more = cost([sys.executable, str(first), program])
+            kept.add(name, bare=bare.cpu, whole=more.cpu / bare.cpu,
+                     peak=more.peak / bare.peak, load=busy)  # fmt: skip
             results.save()
 
 

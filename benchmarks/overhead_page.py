@@ -7,12 +7,14 @@ from statistics import median
 
 import machine
 from environments import version
+from imports_first import UNUSED
 from medians import FEWEST, cell, interval
 from overhead_results import Kept, Results
 from profilers import PROFILERS, judged, quotation
 
 GOAL = 1.02
 OURS = "memprobe"
+IMPORTS = "imports"
 
 
 def page(results: Results) -> str:
@@ -65,6 +67,25 @@ def _ours(results: Results) -> Iterator[str]:
         yield f"| {' | '.join(columns)} |"
     yield ""
     yield f"Goal: the upper bound for the program is at most {GOAL}: {_verdict(results)}."
+    yield ""
+    yield from _imports(results)
+
+
+def _imports(results: Results) -> Iterator[str]:
+    """Yield what it costs the bare programs that there are more objects."""
+    kept = results.tools.get(IMPORTS)
+    if kept is None or not _pairs(kept):
+        return
+    yield "Where does it come from? Each of Python's full collections visits every object there"
+    yield "is, the probe's modules included, and a program that only allocates collects all the time."
+    yield f"The bare programs, having imported {len(UNUSED)} modules of the standard library that"
+    yield f"they do not use, against themselves ({_counts(kept)} pairs, import included):"
+    yield ""
+    yield "| program | CPU | peak RSS |"
+    yield "|---|---|---|"
+    for name in kept.pairs:
+        cpu, peak = _ratios(kept, [name])
+        yield f"| `{name}` | {cpu} | {peak} |"
     yield ""
 
 
