@@ -77,7 +77,7 @@ def _imports(results: Results) -> Iterator[str]:
     if kept is None or not _pairs(kept):
         return
     yield "Where does it come from? Each of Python's full collections visits every object there"
-    yield "is, the probe's modules included, and a program that only allocates collects all the time."
+    yield "is, the probe's modules included; a program that only allocates collects all the time."
     yield f"The bare programs, having imported {len(UNUSED)} modules of the standard library that"
     yield f"they do not use, against themselves ({_counts(kept)} pairs, import included):"
     yield ""
