@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from memprobe.databricks import notebooks
+from memprobe.databricks import check, notebooks
 from memprobe.databricks import workspace as workspaces
 from memprobe.databricks.side_context import ContextLost, SideContext
 from memprobe.errors import MemprobeError, TargetError, UsageError
@@ -410,6 +410,35 @@ def test_without_the_sdk_the_error_says_what_to_install(
     with pytest.raises(UsageError) as caught:
         _connected()
     assert caught.value.remedy == "pip install 'memprobe-spark[databricks]'"
+
+
+def test_the_checklist_writes_a_support_file_without_names(
+    workspace: Workspace, cluster: Cluster, notebook: ExecutionContext, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(check, "RECORDED", 1.0)
+    monkeypatch.setattr(check, "SIZES", (10_000, 300_000))
+    file = tmp_path / "support.json"
+    assert check.main([f"databricks:shared{ETL}", str(file)]) == 0
+    told = json.loads(file.read_text())
+    assert told["well"] is True
+    steps = {step["step"]: step for step in told["steps"]}
+    assert steps["side context"]["brought_back"] == {"largest": 300_000, "next": None}
+    assert steps["notebook"]["name_known"] is True
+    assert steps["nothing left"]["destroyed"] is True
+    names = (workspace.token, workspace.host.removeprefix("http://"), "ada@", cluster.cluster_id)
+    assert [name for name in names if name in file.read_text()] == []
+
+
+def test_the_checklist_stops_where_something_fails_and_says_what(
+    workspace: Workspace, cluster: Cluster, tmp_path: Path
+) -> None:
+    workspace.switchboard.add("permission-denied", "/api/1.2/contexts/create", times=None)
+    file = tmp_path / "support.json"
+    assert check.main(["databricks:shared", str(file)]) == 2
+    *_, last = json.loads(file.read_text())["steps"]
+    assert (last["step"], last["ok"]) == ("side context", False)
+    assert "does not allow you to" in last["error"][0]
 
 
 # Last in the file: it looks at what all of the others have left.

@@ -88,6 +88,15 @@ class SideContext:
             )
         return answer["result"]
 
+    @property
+    def identity(self) -> str:
+        """The context's id; empty after its end."""
+        return self._context
+
+    def run(self, code: str) -> str:
+        """Run any code in the context and return what it has printed, as it came."""
+        return self._run(code, self._timeout)
+
     def close(self) -> None:
         """Destroy the context. A second call does nothing."""
         context, self._context = self._context, ""
