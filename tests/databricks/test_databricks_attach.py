@@ -128,6 +128,20 @@ def test_ps_tells_of_the_driver_and_its_notebooks(
     assert row["kernel_id"] == notebook.identity
 
 
+def test_ps_tells_of_the_drivers_jvm(cluster: Cluster) -> None:
+    # What a process calls itself is all that tells what it is.
+    name = "exec -a java sh -c 'read line' -Xmx8g com.databricks.backend.daemon.driver.DriverDaemon"
+    jvm = subprocess.Popen(
+        cluster.machine.command(["bash", "-c", name], cluster.folder), stdin=subprocess.PIPE
+    )
+    with SideContext(_connected(), cluster.cluster_id, PATIENCE) as context:
+        seen: list[dict[str, Any]] = []
+        _until(lambda: seen.extend(context.call("survey")["jvms"]) or seen)
+    jvm.communicate(b"end\n", timeout=PATIENCE)
+    assert (seen[0]["heap"], seen[0]["driver"]) == ("8g", True)
+    assert seen[0]["rss"] > 0
+
+
 def test_a_notebook_is_recorded_from_outside(
     cluster: Cluster, notebook: ExecutionContext, tmp_path: Path
 ) -> None:
@@ -137,6 +151,8 @@ def test_a_notebook_is_recorded_from_outside(
     assert attachment.detach()
     recording = read(tmp_path / "a.memprobe")
     assert recording.header.method == "side-context"
+    assert recording.header.databricks is not None
+    assert recording.header.databricks.mode == "dedicated"
     assert recording.end is not None
     assert recording.end.reason == "detach"
     holders = [holder.expr for holder in recording.snapshots[-1].holders]
@@ -208,6 +224,23 @@ def test_an_evicted_context_is_replaced_and_nothing_is_lost(
     assert recording.end is not None
     assert recording.end.reason == "detach"
     assert recording.snapshots[-1].reason == "detach"
+
+
+def test_a_restarted_python_ends_the_recording_with_that_reason(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    opened = cluster.open_notebook("/Users/ada@example.org/again")
+    attachment = _attached(tmp_path / "r.memprobe", "databricks:shared/again")
+    _followed(attachment, lambda records: _kinds(records, "Sample") > 0)
+    assert opened.kernel is not None
+    opened.kernel.restart()
+    _ = opened.kernel.client
+    _followed(attachment, lambda records: False)
+    attachment.detach()
+    recording = read(tmp_path / "r.memprobe")
+    assert recording.end is not None
+    assert recording.end.reason == "kernel-restarted"
+    cluster.destroy(opened)
 
 
 def test_a_killed_driver_ends_the_recording_and_keeps_what_came(

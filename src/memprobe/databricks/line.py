@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from memprobe.databricks import clusters
+from memprobe.databricks.clusters import ClusterFacts
 from memprobe.databricks.side_context import SideContext
 from memprobe.databricks.workspace import Workspace
 from memprobe.errors import MemprobeError
@@ -29,7 +31,7 @@ class DriverNotebook:
     """One notebook's process on a driver: its PID and connection file there."""
 
     workspace: Workspace
-    cluster_id: str
+    cluster: ClusterFacts
     pid: int
     file: str
     name: str
@@ -41,10 +43,16 @@ class DriverNotebook:
         """The notebook's name, for messages."""
         return self.name
 
+    @property
+    def place(self) -> dict[str, Any]:
+        """The runtime and access mode, which a process does not know for certain."""
+        runtime = self.cluster.runtime.partition(".x")[0]
+        return {"databricks": {"runtime": runtime, "mode": self.cluster.mode}}
+
     def connect(self, timeout: float, check: Callable[[], None]) -> Line:
         """Open a side context and return a line through it. Raises TargetError."""
         with self.workspace.waits.checking(check):
-            context = SideContext(self.workspace, self.cluster_id, max(timeout, PATIENCE))
+            context = SideContext(self.workspace, self.cluster.cluster_id, max(timeout, PATIENCE))
         return DriverLine(self, context)
 
     def is_gone(self) -> bool:
@@ -55,9 +63,7 @@ class DriverNotebook:
 
     def fate(self) -> str | None:
         """Return how the notebook's process has ended; None where it runs, or nobody can tell."""
-        from memprobe.databricks import clusters
-
-        cluster = clusters.by_id(self.workspace, self.cluster_id)
+        cluster = clusters.by_id(self.workspace, self.cluster.cluster_id)
         return None if cluster.state in clusters.RUNNING else "kernel-died"
 
     def refuse_unwatched(self) -> None:
@@ -88,7 +94,7 @@ class DriverLine:
                 content=content, timeout=timeout,
             )  # fmt: skip
         if told.get("gone"):
-            self.fate = "kernel-died"
+            self.fate = self._fate()
             raise Disconnected(
                 f"the process of {self._notebook.name} has ended",
                 cause="it was killed, restarted or detached",
@@ -105,6 +111,14 @@ class DriverLine:
         self.kernel_session = str(told["session"] or "")
         self.ahead = _ahead(told["clock"])
         return dict(told["content"])
+
+    def _fate(self) -> str:
+        """Tell a restart from an end: the notebook has another process now, or none."""
+        with contextlib.suppress(MemprobeError):
+            for kernel in self._context.call("survey")["kernels"]:
+                if kernel["file"] == self._notebook.file:
+                    return "kernel-restarted"
+        return "kernel-died"
 
     @property
     def closed(self) -> bool:

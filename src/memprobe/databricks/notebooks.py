@@ -143,11 +143,11 @@ def _kernel_row(
     context: SideContext,
 ) -> ContextRow:  # fmt: skip
     why_not, remedy = _obstacle(kernel, cluster)
-    found = DriverNotebook(workspace, cluster.cluster_id, kernel["pid"], kernel["file"], "")
+    found = DriverNotebook(workspace, cluster, kernel["pid"], kernel["file"], "")
     asked = _asked(found, context) if not why_not else {}
     path = str(asked.get("notebook") or "")
     name = PurePosixPath(path).name or _unnamed(kernel)
-    remote = DriverNotebook(workspace, cluster.cluster_id, kernel["pid"], kernel["file"], name)
+    remote = DriverNotebook(workspace, cluster, kernel["pid"], kernel["file"], name)
     return ContextRow(
         pid=kernel["pid"], kind="kernel", name=name, notebook=path or None,
         kernel_id=PurePosixPath(kernel["file"]).stem, server=f"cluster {cluster.name}",

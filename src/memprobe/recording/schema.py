@@ -56,7 +56,7 @@ class Header(Struct, kw_only=True, tag_field="kind", tag="header"):
     program: str = ""  # a file's or module's name, never its arguments
     argc: int = 0
     session: str = ""
-    method: str = ""  # run, kernel, extension, record, pending-call, remote-exec, databricks-job
+    method: str = ""  # how the probe came in: run, kernel, server … (docs/recording.md has all)
     limits: Limits = field(default_factory=Limits)
     libraries: dict[str, str] = field(default_factory=dict)
     interval: float = 1.0  # seconds between samples

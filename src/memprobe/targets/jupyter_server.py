@@ -63,7 +63,7 @@ class RemoteAttachment:
         self._options = options
         self._interrupts = interrupts
         self._socket = kernel.connect(options.timeout, interrupts.check)
-        config = _config(options, kernel.method)
+        config = _config(options, kernel)
         self.client = str(config["client"])
         try:
             answer = _entered(self._socket, kernel, config, options.timeout, interrupts)
@@ -250,9 +250,10 @@ def _entered(
     return enter_by(ask, kernel.label, config, lambda: time.time() + socket.ahead + timeout)
 
 
-def _config(options: AttachOptions, method: str) -> dict[str, Any]:
+def _config(options: AttachOptions, kernel: Remote) -> dict[str, Any]:
     """Return what a probe is told that shares nothing with this machine."""
     return {
-        **session_config(0, options), "method": method, "pid": None, "limits": None,
+        **session_config(0, options), "method": kernel.method, "pid": None, "limits": None,
         "walker": walker_file.carried(), "courier": True,
+        **kernel.place,
     }  # fmt: skip

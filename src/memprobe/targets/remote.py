@@ -55,6 +55,10 @@ class Remote(Protocol):
     def label(self) -> str:
         """The notebook's name, for messages."""
 
+    @property
+    def place(self) -> dict[str, Any]:
+        """What the probe is told of where it is, as keys of its configuration."""
+
     def connect(self, timeout: float, check: Callable[[], None]) -> Line:
         """Return a new connection. ``check`` may raise to end the wait. Raises TargetError."""
 

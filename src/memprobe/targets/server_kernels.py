@@ -51,6 +51,11 @@ class ServerKernel:
         """The notebook's name, for messages."""
         return name_of(self)
 
+    @property
+    def place(self) -> dict[str, Any]:
+        """Nothing: a server does not tell what its kernels run on."""
+        return {}
+
     def connect(self, timeout: float, check: Callable[[], None]) -> Line:
         """Return a new connection through the server's WebSocket. Raises TargetError."""
         from memprobe.targets.kernel_socket import KernelSocket

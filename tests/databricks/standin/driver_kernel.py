@@ -36,6 +36,13 @@ class DriverKernel:
         self.file.parent.mkdir(mode=0o700, exist_ok=True)
         argv = [*before, sys.executable, str(LAUNCHER), "-f", str(self.file)]
         self._log = folder / f"{identity}.log"
+        self._started = machine, folder, argv, environment, facts
+        self._lock = threading.Lock()
+        self._client: Any = None
+        self._begin()
+
+    def _begin(self) -> None:
+        machine, folder, argv, environment, facts = self._started
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 machine.command(argv, folder),
@@ -45,8 +52,6 @@ class DriverKernel:
             )  # fmt: skip
         self.pid = process_of(self.process, bool(machine.inside))  # as this machine counts
         self.inner_pid = inner_pid(self.pid)  # as the driver counts
-        self._lock = threading.Lock()
-        self._client: Any = None
 
     @property
     def client(self) -> Any:
@@ -73,6 +78,11 @@ class DriverKernel:
 
     def interrupt(self) -> None:
         self._send(signal.SIGINT)
+
+    def restart(self) -> None:
+        """End the process and start another with the same connection file, and other ports."""
+        self.stop()
+        self._begin()
 
     def kill(self) -> None:
         """End it as the kernel's out-of-memory killer does; its client notices by itself."""
