@@ -59,7 +59,8 @@ class DriverJvmGrowth:
 
     ## When it does not fire
     One round, the first included, added nothing; the rounds add less and less, as caches do that
-    fill up; no collection ran in a round, so that nobody knows what was garbage; a cell in
+    fill up; no collection ran in a round, or only where it began, so that nobody knows what was
+    garbage (what a round added is told by how much of its work the last one had seen); a cell in
     between changed what the rounds read; or all rounds behind the first together added less than
     `min-bytes`.
     """
