@@ -89,7 +89,7 @@ def stop(reason: str = "stop") -> None:
 def command(message: dict[str, Any]) -> dict[str, Any]:
     """Answer one control message ``{id, verb, args}`` with ``{id, ok, result | error}``."""
     answer: dict[str, Any] = {"id": message.get("id")}
-    verb = _VERBS.get(str(message.get("verb")))
+    verb = verbs.get(str(message.get("verb")))
     if verb is None:
         return {**answer, "ok": False, "error": f"unknown verb {message.get('verb')!r}"}
     probe = active()
@@ -232,7 +232,7 @@ def _stop(probe: Probe, args: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-_VERBS = {
+verbs: dict[str, Callable[[Probe, dict[str, Any]], dict[str, Any]]] = {
     "status": _status, "lease": _lease, "snapshot": _snapshot, "detach": _detach, "stop": _stop,
     "end-log": _end_log, "join": _joined, "release": _release,
     "collect": _collect,

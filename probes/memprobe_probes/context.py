@@ -48,18 +48,31 @@ def record(path: str | os.PathLike[str], **options: Any) -> Iterator[str]:
     assert probe is not None
     if probe.recorder.failed:
         _give_up(target, probe.recorder.failed)
-    spark = _spark_thread(probe)
-    trigger = GcTrigger(lambda: _measure(probe, spark))
+    between = Between(probe)
     try:
-        trigger.arm(probe.interval)
-        probe.sample(on_user_thread=True)
         yield target
     finally:
-        trigger.disarm()
-        spark.stop()
+        between.end()
         if probe.alive:
-            probe.snapshot("exit", on_user_thread=True, unhurried=True)
             bootstrap.stop("exit")
+
+
+class Between:
+    """What measures between beginning and end where the probe has no thread of its own."""
+
+    def __init__(self, probe: Any) -> None:
+        self._probe = probe
+        self._spark = _spark_thread(probe)
+        self._trigger = GcTrigger(lambda: _measure(probe, self._spark))
+        self._trigger.arm(probe.interval)
+        probe.sample(on_user_thread=True)
+
+    def end(self) -> None:
+        """Stop, and take the last snapshot; nothing in a forked child."""
+        self._trigger.disarm()
+        self._spark.stop()
+        if self._probe.alive:
+            self._probe.snapshot("exit", on_user_thread=True, unhurried=True)
 
 
 @contextmanager

@@ -13,7 +13,10 @@ import time
 import types
 
 from . import bootstrap, courier, databricks, notebook, plain_json
+from .context import Between
+from .rounds import SETTLE, Rounds
 from .segments import EVERY, Segments
+from .steps import Plan, StepRecorder, split
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +39,11 @@ class Job:
         self.trouble: str | None = None
         self.folder = ""
         self.segments: Segments | None = None
+        self.rounds: Any = None
+        self.steps: Any = None  # the recorder of a script in steps, which has no thread
+        self._between: Any = None  # what measures while such a script runs
         self._ended = False
+        self._pid = os.getpid()
         try:
             self._begin(config)
         except Exception as error:
@@ -45,18 +52,33 @@ class Job:
     def _begin(self, config: dict[str, Any]) -> None:
         self.folder = bootstrap.new_session_folder()
         walker = courier._unpacked(config.get("walker"), self.folder)
-        settings = {**config["probe"], "folder": self.folder, "walker": walker, "thread": True}
+        in_steps = bool(config.get("steps"))
+        settings = {**config["probe"], "folder": self.folder, "walker": walker,
+                    "thread": not in_steps}  # fmt: skip
         told = bootstrap.start(settings)
+        probe = bootstrap.active()
+        if in_steps:
+            self.steps = StepRecorder(probe)
+            self._between = Between(probe)
+        elif config.get("cells"):
+            self.rounds = Rounds(probe, int(config["cells"]))
         self.segments = Segments(told["spool"], config["folders"], config.get("every", EVERY))
         self.segments.start()
 
+    def hooks(self) -> Any:
+        """Return the probe's hooks on cells, or None."""
+        probe = bootstrap.active()
+        return None if probe is None else probe.hooks
+
     def end(self, status: int, error: str | None = None) -> None:
         """Take the last snapshot, copy the rest, say how it ended, and leave nothing here."""
-        if self._ended:
+        if self._ended or os.getpid() != self._pid:  # in a forked child it is not ours to end
             return
         self._ended = True
         try:
             if self.segments is not None:
+                if self._between is not None:
+                    self._between.end()
                 bootstrap.stop("exit")
                 _wait_for_departure()
                 whole = self.segments.finish()
@@ -88,7 +110,8 @@ def run(config: dict[str, Any], given: dict[str, Any]) -> None:
     """Run the script ``config["script"]`` as ``__main__`` and record it; raise what it raises.
 
     ``config``: ``script``, ``argv``, ``probe`` (as for ``bootstrap.start``), ``walker``,
-    ``folders`` (the recording goes to the first that takes it), ``every`` (seconds between copies).
+    ``folders`` (the recording goes to the first that takes it), ``every`` (seconds between copies),
+    ``steps`` (where the script's steps begin: then each has its markers and a snapshot).
     ``given``: the globals of the task. A script that ends by ``sys.exit(0)`` just ends: on
     serverless compute the exception would tear the interpreter down and fail the task.
     """
@@ -99,7 +122,7 @@ def run(config: dict[str, Any], given: dict[str, Any]) -> None:
     sys.argv = [config["script"], *config.get("argv", ())]
     sys.path.insert(0, os.path.dirname(config["script"]))
     try:
-        _execute(config["script"], main)
+        _execute(config, main, job)
     except SystemExit as request:
         status = _status(request.code)
     except BaseException as error:
@@ -131,6 +154,12 @@ def begin(config: dict[str, Any]) -> None:
         _say(f"memprobe: it runs without the probe: {type(error).__name__}")
 
 
+def copy_to(folders: list[str]) -> None:
+    """Say in the first cell where the recording goes, where the text before did not."""
+    if _config is not None:
+        _config["folders"] = folders
+
+
 def end() -> None:
     """End the recording of a notebook's task, in its last cell."""
     _finish(0, None)
@@ -139,10 +168,30 @@ def end() -> None:
 def _before_cell(info: Any = None) -> None:
     """Before each cell: the last one is ours."""
     try:
-        if _LAST_CELL in str(getattr(info, "raw_cell", "")):
+        text = str(getattr(info, "raw_cell", ""))
+        if _LAST_CELL in text:
             end()
+        elif _job is not None and _job.rounds is not None:
+            _before_one_of_rounds(_job, text)
     except BaseException:
         pass
+
+
+def _before_one_of_rounds(job: Job, text: str) -> None:
+    hooks = job.hooks()
+    if not text.startswith(SETTLE):
+        job.rounds.cell_begins()
+        return
+    if hooks is not None:
+        hooks.paused = True
+    job.rounds.cell_settled()
+
+
+def _after_one_of_rounds(job: Job) -> None:
+    hooks = job.hooks()
+    if hooks is not None and hooks.paused:
+        hooks.paused = False
+        _uncount(notebook.running_shell())
 
 
 def _after_cell(result: Any = None) -> None:
@@ -155,6 +204,9 @@ def _after_cell(result: Any = None) -> None:
             events = notebook.running_shell().events
             events.unregister("post_run_cell", _after_cell)
             events.register("post_run_cell", _after_cell)  # after the probe's: it tells of the cell
+            return
+        if _job is not None and _job.rounds is not None:
+            _after_one_of_rounds(_job)
             return
         error = getattr(result, "error_in_exec", None) or getattr(result, "error_before_exec", None)
         if error is not None:
@@ -198,16 +250,21 @@ def _new_main(path: str, given: dict[str, Any]) -> types.ModuleType:
     return main
 
 
-def _execute(path: str, main: types.ModuleType) -> None:
+def _execute(config: dict[str, Any], main: types.ModuleType, job: Job) -> None:
+    path, space = config["script"], main.__dict__
     with open(path, "rb") as file:
         source = file.read()
-    exec(compile(source, path, "exec", dont_inherit=True), main.__dict__)
+    if job.steps is None:
+        exec(compile(source, path, "exec", dont_inherit=True), space)
+        return
+    for step in split(source, path, Plan(config["steps"]).starts):
+        job.steps.around(step, lambda code=step.code: exec(code, space))
 
 
 def _without_ours(trace: Any) -> Any:
     """Leave out the frames of this file: a user reads where their own code failed."""
-    here = _execute.__code__.co_filename
-    while trace is not None and trace.tb_frame.f_code.co_filename == here:
+    here = (_execute.__code__.co_filename, split.__code__.co_filename)
+    while trace is not None and trace.tb_frame.f_code.co_filename in here:
         trace = trace.tb_next
     return trace
 

@@ -91,6 +91,7 @@ class CellHooks:
         self.last_cell: int | None = None
         self.figures = artists.FigureCells()
         self.sampled_peak = 0
+        self.paused = False  # a cell of ours runs, which is to leave no marker
 
     def install(self) -> None:
         """Start listening."""
@@ -153,11 +154,15 @@ class CellHooks:
         return history if type(history) is list else []
 
     def _before(self, info: Any) -> None:
+        if self.paused:
+            return
         self._started = None
         with self._guarded():
             self._on_start(info)
 
     def _after(self, result: Any) -> None:
+        if self.paused:
+            return
         with self._guarded():
             self._on_end(result)
 

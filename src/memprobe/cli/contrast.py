@@ -37,6 +37,8 @@ FOUND, UNMEASURED = 1, 5
     "--rounds", type=click.IntRange(1, MOST_ROUNDS), default=3, show_default=True,
     help="Processes of the script, and rounds of the notebook after the first one.",
 )  # fmt: skip
+@click.option("--on", metavar="PLACE", help="Run both on a cluster: databricks:CLUSTER.")
+@click.option("--volume", metavar="PATH", default="", help="With --on: keep files there meanwhile.")
 @click.option("-k", "--keep", metavar="DIR", help="Keep the recordings and the derived script.")
 @click.option("--suggest", is_flag=True, help="Print edits of the cells that would let go.")
 @click.option("--verify", is_flag=True, help="Run an edited copy too, and say what it changed.")
@@ -49,6 +51,8 @@ FOUND, UNMEASURED = 1, 5
 def command(
     targets: tuple[str, ...],
     rounds: int,
+    on: str | None,
+    volume: str,
     keep: str | None,
     suggest: bool,
     verify: bool,
@@ -75,8 +79,14 @@ def command(
         refuse_beside(html)  # before minutes of work that nobody could look at
     asked = contrast_edits.Asked(suggest or verify, verify, keep is not None)
     contrast_edits.check(asked, output_format, targets)
+    if on is not None:
+        _refuse_edits(asked)
     if targets[0].endswith(".memprobe"):
         report, history = _of_recordings(targets, settings, html is not None)
+    elif on is not None:
+        report, history = _on_a_cluster(
+            targets, rounds, keep, settings, html is not None, (on, volume)
+        )
     else:
         report, history = _of_runs(targets, rounds, keep, settings, html is not None, asked)
     _show(report, output_format, output)
@@ -150,6 +160,53 @@ def _of_runs(
                     report, notebook, sources, runs, scripts, settings, known, _tell
                 ),
             )  # fmt: skip
+    if keep is None:
+        report.recording.path = ""  # it is gone
+    return report, history
+
+
+def _refuse_edits(asked: contrast_edits.Asked) -> None:
+    if asked.suggest:
+        raise UsageError(
+            "edits are not suggested on a cluster",
+            cause="they are tried and compared on this machine",
+            remedy="contrast it here: leave --on out",
+            docs="databricks.md",
+        )
+
+
+def _on_a_cluster(
+    targets: tuple[str, ...], rounds: int, keep: str | None, settings: Config, over_time: bool,
+    where: tuple[str, str],
+) -> Told:  # fmt: skip
+    from memprobe.analysis.contrast import Circumstances, contrast
+    from memprobe.databricks import compute
+    from memprobe.databricks.contrast import ClusterContrast
+    from memprobe.databricks.workspace import connect
+    from memprobe.recording.reader import read
+    from memprobe.targets.interrupts import Interrupts
+
+    place = compute.parsed(where[0])
+    if place.kind != "cluster":
+        raise UsageError(
+            f"{where[0]} has no context that stays",
+            cause="a notebook's context lives on a cluster that is there",
+            remedy="memprobe contrast --on databricks:CLUSTER NOTEBOOK [SCRIPT]",
+            docs="databricks.md",
+        )
+    notebook, script = _checked(targets)
+    options = {"interval": settings.interval, "cap": settings.cap}
+    workspace = connect()
+    with _line_cleared(), _folder(keep) as folder, Interrupts() as interrupts:
+        every, volume = settings.databricks_copy, where[1]
+        running = ClusterContrast(workspace, place, folder, options, every, volume, _tell)
+        runs = running.run(notebook, script, rounds, interrupts)
+        known = Circumstances(
+            derived=runs.derived, notes=tuple(dict.fromkeys(runs.notes)), left=tuple(runs.left)
+        )
+        scripts, ours = [read(path) for path in runs.scripts], read(runs.notebook)
+        report = contrast(ours, scripts, settings, known)
+        history = _history(ours, scripts, settings) if over_time else None
     if keep is None:
         report.recording.path = ""  # it is gone
     return report, history

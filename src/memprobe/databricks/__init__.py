@@ -15,6 +15,8 @@
     existing_job   one run of a job that is there and records itself
     following      waiting for a run's end; cancelling it
     parts          its recording as it arrives
+    context_run    a notebook's cells in rounds, in a context that stays
+    contrast       the two beside each other
     run_end        its output, its status and the end of its recording
 
 The SDK is imported when it is needed and never before.

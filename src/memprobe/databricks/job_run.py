@@ -39,6 +39,7 @@ class Work:
     probe: dict[str, Any]
     notebook: bool
     every: float  # seconds between two copies of the recording
+    steps: dict[str, Any] | None = None  # where a script's steps begin, for a contrast
 
 
 class JobRun:
@@ -144,7 +145,7 @@ class JobRun:
         return {
             "probe": self._work.probe, "walker": walker_file.carried(),
             "folders": [store.on_driver for store in self._stores], "every": self._work.every,
-            **more,
+            "steps": self._work.steps, **more,
         }  # fmt: skip
 
     # Its recording.

@@ -72,12 +72,17 @@ except BaseException as error:
 del _memprobe_load, _memprobe_json, _memprobe_parts
 """
 
-_LAST_CELL = """
+LAST_CELL = """
 try:
     __import__("sys").modules["memprobe_probes.job"].end()
 except BaseException as error:
     print("memprobe: the recording may have no end:", type(error).__name__, error)
 """
+
+
+def first_cell(config: dict[str, Any]) -> bytes:
+    """Return the Python that a context runs first, to be recorded from then on."""
+    return (_LOADING + _filled(_FIRST_CELL, config)).encode()
 
 
 def script_task(config: dict[str, Any]) -> bytes:
@@ -95,12 +100,12 @@ def notebook_task(path: Path, config: dict[str, Any]) -> bytes:
     if path.suffix == ".ipynb":
         return _jupyter(json.loads(text), first).encode()
     body = text.lstrip("\ufeff").partition("\n")[2]
-    cells = SEPARATOR.join([first.strip(), body.strip(), _LAST_CELL.strip()])
+    cells = SEPARATOR.join([first.strip(), body.strip(), LAST_CELL.strip()])
     return f"{HEAD}\n{cells}\n".encode()
 
 
 def _jupyter(notebook: dict[str, Any], first: str) -> str:
-    cells = [_cell(first, "memprobe-first"), *notebook["cells"], _cell(_LAST_CELL, "memprobe-last")]
+    cells = [_cell(first, "memprobe-first"), *notebook["cells"], _cell(LAST_CELL, "memprobe-last")]
     return json.dumps({**notebook, "cells": cells})
 
 

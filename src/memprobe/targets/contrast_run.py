@@ -71,7 +71,7 @@ def run(
     cells, left_out = notebook_cells(notebook)
     if not cells:
         raise _refused(notebook, "it has no code cell with anything in it", "name another one")
-    plan, path = _script(notebook, script, cells, folder)
+    plan, path = script_of(notebook, script, cells, folder)
     runs = Runs(Path(), script=path, derived=script is None, notes=[*left_out, *plan.notes])
     at = [""]
 
@@ -91,9 +91,10 @@ def run(
     return runs
 
 
-def _script(
+def script_of(
     notebook: Path, script: Path | None, cells: list[Any], folder: Path
 ) -> tuple[Script, Path]:
+    """Return the script in steps and its file, derived where none is given. Raises TargetError."""
     if script is None:
         plan = derive(cells, notebook)
         own = "" if notebook.suffix == ".ipynb" else "-script"  # two of one name confuse

@@ -6,6 +6,7 @@ from typing import Any
 
 from standin.api_clusters import found
 from standin.contexts import Command, ExecutionContext
+from standin.mounts import translated
 from standin.router import ApiError, Request, Routes
 
 
@@ -49,7 +50,8 @@ def _execute(request: Request) -> dict[str, Any]:
         context.cluster.kill_driver()
     failure = switchboard.take(request.path, "command-error")
     told = failure.value or "The Python REPL is not available." if failure else ""
-    return {"id": context.execute(str(request.fields.get("command") or ""), told).identity}
+    text = translated(request.workspace, str(request.fields.get("command") or ""))
+    return {"id": context.execute(text, told).identity}
 
 
 def _command(request: Request) -> Command:
