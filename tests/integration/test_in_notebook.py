@@ -141,7 +141,8 @@ def test_stopping_says_where_the_recording_is_and_reloading_starts_again(kernel:
 def test_anything_else_is_answered_with_the_usage(kernel: Kernel) -> None:
     kernel.run("%load_ext memprobe")
     usage = (
-        "usage: %memprobe status | report | snapshot | stop | graph NAME | release FINGERPRINT…\n"
+        "usage: %memprobe status | report | snapshot | stop | graph NAME | release FINGERPRINT… "
+        "| save FILE\n"
     )
     assert printed(kernel, "%memprobe nonsense") == usage
     assert printed(kernel, "%memprobe status now").startswith("usage: ")
