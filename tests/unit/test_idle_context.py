@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from test_evidence import Cell, Held, findings, notebook
 
+from memprobe.findings import Finding
 from memprobe.recording.reader import Recording
-from memprobe.recording.schema import Spark, SparkStream
+from memprobe.recording.schema import Databricks, Spark, SparkStream
 
 HOUR = 3600.0
 
@@ -68,3 +69,30 @@ def replace_snapshot(snapshot: Any, **fields: Any) -> Any:
 def test_thresholds_are_configurable() -> None:
     assert codes(idle(600.0), idle_seconds=300.0) == ["MP206"]
     assert codes(idle(2 * HOUR), idle_bytes=10**9) == []
+
+
+def _on_databricks(seconds: float, minutes: int | None) -> Finding:
+    recording = idle(seconds)
+    recording.header.databricks = Databricks(mode="dedicated", autotermination=minutes)
+    (found,) = findings(recording)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("seconds", "minutes", "said"),
+    [
+        (HOUR, 120, "its cluster ends by itself only when nobody has used it for 2 h"),
+        (3 * HOUR, 120, "its cluster would have ended after 2 h: others keep it running"),
+        (3 * HOUR, 0, "its cluster never ends by itself"),
+    ],
+)
+def test_on_a_cluster_says_when_that_would_end_by_itself(
+    seconds: float, minutes: int, said: str
+) -> None:
+    found = _on_databricks(seconds, minutes)
+    assert said in found.why
+    assert found.fix.startswith("detach the notebook from its cluster, or let go of it:\ndel ")
+
+
+def test_where_the_setting_is_unknown_nothing_is_said_of_it() -> None:
+    assert "its cluster" not in _on_databricks(HOUR, None).why

@@ -76,6 +76,7 @@ def compute_for(workspace: Workspace, place: Place) -> Compute:
         return Compute("a cluster of its own", {"new_cluster": spec}, facts)
     cluster = clusters.found(workspace, place.name)
     facts = _facts(cluster.mode, cluster.runtime)
+    facts["autotermination"] = cluster.autotermination
     return Compute(cluster.name, {"existing_cluster_id": cluster.cluster_id}, facts)
 
 

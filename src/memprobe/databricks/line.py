@@ -45,9 +45,13 @@ class DriverNotebook:
 
     @property
     def place(self) -> dict[str, Any]:
-        """The runtime and access mode, which a process does not know for certain."""
-        runtime = self.cluster.runtime.partition(".x")[0]
-        return {"databricks": {"runtime": runtime, "mode": self.cluster.mode}}
+        """What the workspace tells of the cluster, and a process there does not know."""
+        cluster = self.cluster
+        told = {
+            "runtime": cluster.runtime.partition(".x")[0], "mode": cluster.mode,
+            "autotermination": cluster.autotermination,
+        }  # fmt: skip
+        return {"databricks": told}
 
     def connect(self, timeout: float, check: Callable[[], None]) -> Line:
         """Open a side context and return a line through it. Raises TargetError."""

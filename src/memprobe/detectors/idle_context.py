@@ -37,7 +37,9 @@ class IdleContext:
     features.to_parquet("features.parquet")
     del features
     ```
-    On a server, culling does it for everybody: `MappingKernelManager.cull_idle_timeout`.
+    On a server, culling does it for everybody: `MappingKernelManager.cull_idle_timeout`. On a
+    Databricks cluster, detach the notebook: the cluster's auto-termination waits until *nobody*
+    uses it, and on a shared one that may be never.
 
     ## When it does not fire
     It needs `idle-seconds` (30 minutes) since the kernel was last asked for anything, and
@@ -62,9 +64,30 @@ class IdleContext:
         yield finding(
             evidence, bundle, code=self.code, name=self.name, status="suspect", first=largest[0],
             title=f"a notebook idle for {duration(idle)} holds {size(bundle.exclusive)}",
-            why=f"nothing was asked of it for {duration(idle)}, and it computes nothing",
-            fix="shut the kernel down, or let go of it:\ndel " + ", ".join(_names(largest)),
+            why=f"nothing was asked of it for {duration(idle)}, and it computes nothing"
+            + _of_cluster(evidence, idle),
+            fix=f"{_ending(evidence)}, or let go of it:\ndel " + ", ".join(_names(largest)),
         )  # fmt: skip
+
+
+def _ending(evidence: Evidence) -> str:
+    """Return how a notebook like this one is ended."""
+    if evidence.recording.header.databricks is None:
+        return "shut the kernel down"
+    return "detach the notebook from its cluster"
+
+
+def _of_cluster(evidence: Evidence, idle: float) -> str:
+    """Return when the cluster would end by itself and take all of this with it; as far as known."""
+    place = evidence.recording.header.databricks
+    if place is None or place.autotermination is None:
+        return ""
+    if place.autotermination == 0:
+        return "; its cluster never ends by itself"
+    after = duration(place.autotermination * 60.0)
+    if idle > place.autotermination * 60.0:
+        return f"; its cluster would have ended after {after}: others keep it running"
+    return f"; its cluster ends by itself only when nobody has used it for {after}"
 
 
 def _kept(evidence: Evidence) -> Bundle | None:

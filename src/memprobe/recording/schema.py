@@ -39,6 +39,7 @@ class Databricks(Struct, kw_only=True):
     runtime: str = ""  # such as 15.4; client.2.1 on serverless compute
     mode: str = "unknown"  # dedicated, standard, no isolation, serverless
     connect: bool = False  # Spark was reached by Spark Connect
+    autotermination: int | None = None  # minutes without activity until it ends; 0: never
 
 
 class Header(Struct, kw_only=True, tag_field="kind", tag="header"):
