@@ -352,6 +352,9 @@ def test_standard_mode_is_refused_and_named(workspace: Workspace) -> None:
     with pytest.raises(notebooks.Refused) as caught:
         notebooks.chosen("databricks:standard", "attach", "attach to", lambda text: None)
     assert "standard access mode" in caught.value.cause
+    with pytest.raises(notebooks.Refused) as named:  # its name cannot be seen either
+        notebooks.chosen("databricks:standard/mine", "attach", "attach to", lambda text: None)
+    assert "standard access mode" in named.value.cause
     assert "--cell" in caught.value.remedy
 
 
@@ -434,6 +437,17 @@ def test_without_a_login_or_with_a_wrong_one_the_error_says_how_to_log_in(
     monkeypatch.delenv("DATABRICKS_HOST")
     with pytest.raises(UsageError, match="no Databricks workspace is configured"):
         _connected()
+
+
+def test_a_host_that_does_not_exist_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workspaces, "RETRIES", 300)
+    monkeypatch.setattr(workspaces, "FIRST", 1)
+    monkeypatch.setenv("DATABRICKS_HOST", "https://workspace.invalid")
+    begun = time.monotonic()
+    with pytest.raises(TargetError) as caught:
+        notebooks.listed("databricks:shared", lambda text: None)
+    assert caught.value.cause == "there is no host of that name"
+    assert time.monotonic() - begun < 60
 
 
 def test_without_the_sdk_the_error_says_what_to_install(

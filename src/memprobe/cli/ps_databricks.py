@@ -9,6 +9,8 @@ import click
 if TYPE_CHECKING:
     from memprobe.databricks.notebooks import Driver
 
+_MANY = 0.9  # of the contexts that a driver keeps
+_FULL = "nearly full: for one more context, also one of memprobe's, the driver evicts an idle one"
 _HIDDEN = "standard access mode keeps users apart: other users' notebooks are not to be seen here"
 
 
@@ -41,6 +43,7 @@ def _heading(driver: Driver) -> list[str]:
         f"driver: {size(memory['used'])} of {size(memory['limit'])} used "
         f"([{colour}]{percent(share)}[/], {memory['source']}); "
         f"{counted(driver.contexts, 'Python context')} seen, of {CONTEXTS} contexts at most",
+        *([f"[red]{_FULL}[/]"] if driver.contexts >= _MANY * CONTEXTS else []),
         *([f"[dim]{_HIDDEN}[/]"] if cluster.mode == "standard" else []),
         "" if any(row.attachable for row in driver.rows) else "\nNo notebook can be attached to.",
     ]

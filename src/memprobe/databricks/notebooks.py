@@ -27,6 +27,7 @@ from memprobe.targets.visit import visit
 
 DOCS = "databricks.md"
 ASKING = 5.0  # seconds for a notebook to say which one it is; a busy one may be silent
+ASKING_ALL = 20.0  # seconds for all of them together
 COMING = 30.0  # seconds that a cluster which is starting is waited for
 SHORTEST_ID = 3
 CONTEXTS = 145  # that a driver keeps at most, as Databricks documents it
@@ -85,7 +86,7 @@ def the_one(driver: Driver, address: Address, verb: str, doing: str) -> ContextR
     if not meant and any(row.attachable for row in found):
         found = [row for row in found if row.attachable]
     if not found:
-        raise _none(driver, address, kernels, verb)
+        raise _none(driver, address, kernels, doing)
     if len(found) > 1:
         raise _several(found, address, verb)
     (row,) = found
@@ -116,7 +117,7 @@ def _cluster(
     target: str, interrupts: Interrupts, say: Callable[[str], None]
 ) -> tuple[Address, Workspace, ClusterFacts]:
     address = parsed(target)
-    workspace = connect(interrupts.check)
+    workspace = connect(interrupts.check, say)
 
     def wait(seconds: float) -> None:
         interrupts.wait(seconds)
@@ -128,11 +129,12 @@ def _cluster(
 
 def _driver(workspace: Workspace, cluster: ClusterFacts, context: SideContext) -> Driver:
     told = context.call("survey")
-    limit = told["memory"]
+    limit, until = told["memory"], time.monotonic() + ASKING_ALL
     rows = []
     for kernel in told["kernels"]:
         if not kernel["own"]:
-            rows.append(_kernel_row(workspace, cluster, kernel, limit, context))
+            asks = context if time.monotonic() < until else None
+            rows.append(_kernel_row(workspace, cluster, kernel, limit, asks))
     rows += [_jvm_row(cluster, jvm, limit) for jvm in told["jvms"]]
     rows.sort(key=lambda row: (not row.attachable, -(row.rss or 0)))
     return Driver(cluster, told, rows)
@@ -140,11 +142,11 @@ def _driver(workspace: Workspace, cluster: ClusterFacts, context: SideContext) -
 
 def _kernel_row(
     workspace: Workspace, cluster: ClusterFacts, kernel: dict[str, Any], limit: dict[str, Any],
-    context: SideContext,
+    context: SideContext | None,
 ) -> ContextRow:  # fmt: skip
     why_not, remedy = _obstacle(kernel, cluster)
     found = DriverNotebook(workspace, cluster, kernel["pid"], kernel["file"], "")
-    asked = _asked(found, context) if not why_not else {}
+    asked = _asked(found, context) if context is not None and not why_not else {}
     path = str(asked.get("notebook") or "")
     name = PurePosixPath(path).name or _unnamed(kernel)
     remote = DriverNotebook(workspace, cluster, kernel["pid"], kernel["file"], name)
@@ -215,9 +217,16 @@ def _asked(notebook: DriverNotebook, context: SideContext) -> dict[str, Any]:
 
 
 def _none(
-    driver: Driver, address: Address, kernels: Sequence[ContextRow], verb: str
+    driver: Driver, address: Address, kernels: Sequence[ContextRow], doing: str
 ) -> TargetError:
     where = f"cluster {driver.cluster.name}"
+    closed = [row for row in kernels if not row.attachable]
+    if closed:  # it may be one of these: nobody can ask them for their names
+        return Refused(
+            f"no notebook {printable(address.notebook)} can be entered on {where}",
+            cause=f"PID {', '.join(str(row.pid) for row in closed[:5])}: {closed[0].why_not}",
+            remedy=closed[0].remedy, docs=DOCS,
+        )  # fmt: skip
     names = ", ".join(printable(row.notebook or f"PID {row.pid}") for row in kernels[:5])
     more = f" and {len(kernels) - 5} more" if len(kernels) > 5 else ""
     cause = f"seen are: {names}{more}" if kernels else "no notebook's Python process is to be seen"
@@ -225,7 +234,7 @@ def _none(
         cause += f"; {where} is in standard access mode, which hides other users' processes"
     what = f"no notebook {printable(address.notebook)} runs on" if address.notebook else "nothing"
     return TargetError(
-        f"{what} {where}" if address.notebook else f"there is nothing to {verb} on {where}",
+        f"{what} {where}" if address.notebook else f"there is nothing to {doing} on {where}",
         cause=cause,
         remedy="run a Python cell in the notebook first: it has no process before that",
         docs=DOCS,

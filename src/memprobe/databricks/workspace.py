@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -38,13 +39,18 @@ SHORTEST_SECRET = 6
 class Waits:
     """How long the SDK may wait between two attempts, and what is looked at meanwhile."""
 
-    def __init__(self, check: Callable[[], None]) -> None:
+    def __init__(
+        self, check: Callable[[], None], say: Callable[[str], None] = lambda text: None
+    ) -> None:
         self.check = check
+        self._say = say
+        self._said = False
         self._until = float("inf")
 
     def sleep(self, seconds: float) -> None:
         """Sleep; ``check`` may raise to end it. Nobody makes us wait longer than ``LONGEST``."""
         now = time.monotonic()
+        self._judge(sys.exc_info()[1])  # what the SDK wants to wait for, and then try again
         if seconds > LONGEST:
             raise TargetError(
                 "the workspace has too many requests",
@@ -58,6 +64,16 @@ class Waits:
             time.sleep(min(left, SLICE))
         if time.monotonic() >= self._until:
             raise TimeoutError
+
+    def _judge(self, met: BaseException | None) -> None:
+        """Say once that something is tried again; where that is in vain, raise it."""
+        if met is None:
+            return
+        if _is_nowhere(met):
+            raise met
+        if not self._said:
+            self._said = True
+            self._say("the workspace does not answer as it should; trying again …")
 
     @contextlib.contextmanager
     def checking(self, check: Callable[[], None], seconds: float = float("inf")) -> Iterator[None]:
@@ -98,7 +114,7 @@ class Workspace:
         error = last_attempt(error)
         told = self.clean(str(error))
         if _is_unreachable(error):
-            return unreachable(self.host)
+            return unreachable(self.host, error)
         name = type(error).__name__
         if name == "Unauthenticated" or "invalid access token" in told.lower():
             return TargetError(
@@ -130,15 +146,18 @@ class Denied(TargetError):
     """The workspace knows who we are, and that we may not."""
 
 
-def connect(check: Callable[[], None] = lambda: None) -> Workspace:
+def connect(
+    check: Callable[[], None] = lambda: None, say: Callable[[str], None] = lambda text: None
+) -> Workspace:
     """Return the workspace that the SDK's configuration means.
 
-    ``check`` is called while the SDK waits between two attempts, and may raise. Raises UsageError
+    ``check`` is called while the SDK waits between two attempts, and may raise; ``say`` tells the
+    user that something is tried again. Raises UsageError
     where the SDK is not installed or not configured, TargetError where the host cannot be reached.
     """
     sdk = _sdk()
     logging.getLogger("databricks.sdk").addHandler(logging.NullHandler())  # we tell it ourselves
-    waits = Waits(check)
+    waits = Waits(check, say)
     try:
         config = sdk.core.Config(
             product="memprobe", product_version=__version__, clock=_clock(sdk, waits),
@@ -152,11 +171,12 @@ def connect(check: Callable[[], None] = lambda: None) -> Workspace:
         raise _not_configured(error) from None
 
 
-def unreachable(host: str) -> Disconnected:
+def unreachable(host: str, error: Exception) -> Disconnected:
     """Return the error for a host that does not answer."""
+    nowhere = "there is no host of that name"
     return Disconnected(
         f"cannot reach {host}",
-        cause=f"it does not answer, also when asked again for up to {RETRIES} s",
+        cause=nowhere if _is_nowhere(error) else f"no answer, though asked for up to {RETRIES} s",
         remedy="check the address and your network (VPN, proxy, IP access list)",
         docs=DOCS,
     )
@@ -189,7 +209,7 @@ def _clock(sdk: Any, waits: Waits) -> Any:
 
 def _not_configured(error: Exception) -> MemprobeError:
     if _is_unreachable(error):
-        return unreachable("the workspace")
+        return unreachable("the workspace", error)
     told = " ".join(str(error).split("Config: ")[0].split()).rstrip(". ")
     return UsageError(
         "no Databricks workspace is configured, or its configuration is incomplete",
@@ -214,6 +234,11 @@ def _is_unreachable(error: BaseException | None) -> bool:
             return True
         error = error.__cause__
     return False
+
+
+def _is_nowhere(error: BaseException) -> bool:
+    """Whether the host's name leads nowhere: trying again would not help."""
+    return "NameResolutionError" in repr(error) or "Name or service not known" in repr(error)
 
 
 def _secrets(config: Any) -> list[str]:
