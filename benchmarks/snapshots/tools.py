@@ -143,7 +143,7 @@ class MemprobeHere(Memprobe):
     def take(self) -> Any:
         from memprobe_probes import roots
 
-        found = self._probe._look(at_exit=False)
+        found = self._probe.look(at_exit=False)
         return self._native.here(found, roots.stop_ids(self._probe.shell), (), 10**12)
 
     def read(self, answer: Any, names: list[str]) -> Seen:
