@@ -2,6 +2,7 @@
 
 This file is sent away as text. It imports the standard library, and pyzmq and jupyter_client,
 which every notebook's kernel is made of; nothing of memprobe. Each function's answer is plain JSON.
+It runs on Pythons older than those that memprobe can enter, to be able to say so.
 
 A side context that nobody talks to any more ends itself, so that a laptop that was closed leaves
 nothing behind on the cluster.
@@ -10,7 +11,6 @@ nothing behind on the cluster.
 from __future__ import annotations
 
 import base64
-import itertools
 import json
 import os
 import sys
@@ -206,7 +206,7 @@ def _process(pid: int, boot: float) -> dict[str, Any]:
         "launched": any(part.endswith("db_ipykernel_launcher.py") for part in argv[:4]),
     }  # fmt: skip
     if file:
-        row |= {"readable": os.access(file, os.R_OK), "there": os.path.exists(file)}
+        row.update(readable=os.access(file, os.R_OK), there=os.path.exists(file))
         row["folder"] = _folder(pid)
     if jvm:
         row["heap"] = next((part[4:] for part in argv if part.startswith("-Xmx")), "")
@@ -216,9 +216,9 @@ def _process(pid: int, boot: float) -> dict[str, Any]:
 
 def _connection_file(argv: list[str]) -> str:
     """Return what follows ``-f`` in a kernel's command line; empty: it is no kernel."""
-    for before, after in itertools.pairwise(argv):
-        if before == "-f" and after.endswith(".json"):
-            return after
+    for at, word in enumerate(argv[:-1]):
+        if word == "-f" and argv[at + 1].endswith(".json"):
+            return argv[at + 1]
     return ""
 
 
