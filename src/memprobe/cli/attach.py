@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from memprobe.targets.interrupts import Interrupts
 
 POLL = 0.2  # seconds between two looks at the spool
-KERNEL_GONE = ("exit", "kernel-died", "kernel-restarted")
+KERNEL_GONE = ("exit", "kernel-died", "kernel-restarted", "restarted")
+RESTARTED = ("kernel-restarted", "restarted")
+AGAIN, COMING_BACK = 2.0, 90.0  # seconds between two looks for a new process, and for all of them
 
 
 @click.command("attach")
@@ -85,11 +87,10 @@ def command(
     """
     from memprobe import config
     from memprobe.cli.judge import judge
+    from memprobe.errors import TargetError
     from memprobe.recording.naming import default_path, free
     from memprobe.targets import discovery
-    from memprobe.targets.entering import attach_to, chosen
     from memprobe.targets.interrupts import Interrupts
-    from memprobe.targets.kernel import AttachOptions
 
     settings = config.load(interval=interval, max_pause=max_pause, select=select, ignore=ignore)
     if cell:
@@ -101,29 +102,101 @@ def command(
     if everything:
         return _all(settings, known, target, output, duration, timeout, form, quiet, drop_output)
     context = discovery.resolve(target)
-    path = output or free(default_path(_name(context), context.pid or context.kernel_id[:8]))
-    options = AttachOptions(
-        output=path, program=_name(context), interval=settings.interval, timeout=timeout,
-        max_pause=settings.max_pause, cap=settings.cap, force=force, lease=settings.lease,
-        cpu_share=settings.cpu_share,
-    )  # fmt: skip
-    how = chosen(context, method)
+    first = output or free(default_path(_name(context), context.pid or context.kernel_id[:8]))
+    visit = Visit(settings, timeout, method, drop_output, quiet)
     with Interrupts() as interrupts:
-        attachment = attach_to(
-            context, options, interrupts, method=how, say=lambda text: _say(quiet, text),
-            drop_output=drop_output,
-        )  # fmt: skip
-        try:
-            _say(quiet, _welcome(context, attachment, duration, how))
-            _follow(attachment, interrupts, duration, quiet)
-        finally:
-            heard = attachment.detach()
-    _tell_end(attachment, heard, quiet)
-    verdict = judge([str(path)], settings, known)
+        attachment = visit.attach(context, first, interrupts, force=force)
+        until = time.monotonic() + duration if duration is not None else float("inf")
+        visit.follow(context, attachment, interrupts, until, duration)
+        paths = [first]
+        while again := _after_restart(target, context, attachment, interrupts, until, quiet):
+            context, path = again, free(first)
+            try:
+                attachment = visit.attach(context, path, interrupts)
+            except TargetError as error:
+                _say(quiet, f"its new process cannot be entered: {error.summary}")
+                break
+            paths.append(path)
+            visit.follow(context, attachment, interrupts, until, duration)
+    verdict = judge([str(path) for path in paths], settings, known)
     if verdict.reports:
         verdict.show(form)
-    _say(quiet, f"recording: {path}")
+    _say(quiet, ("recording: " if len(paths) == 1 else "recordings: ") + ", ".join(map(str, paths)))
     return verdict.exit_code(exit_zero=True)
+
+
+class Visit(NamedTuple):
+    """How a context is entered and followed."""
+
+    settings: Config
+    timeout: float
+    method: str
+    drop_output: bool
+    quiet: bool
+
+    def attach(
+        self, context: KernelContext, path: Path, interrupts: Interrupts, *, force: bool = False
+    ) -> AnyAttachment:
+        """Put the probe in. Raises TargetError, UsageError, RecordingError, KeyboardInterrupt."""
+        from memprobe.targets.entering import attach_to, chosen
+        from memprobe.targets.kernel import AttachOptions
+
+        settings = self.settings
+        options = AttachOptions(
+            output=path, program=_name(context), interval=settings.interval, timeout=self.timeout,
+            max_pause=settings.max_pause, cap=settings.cap, force=force, lease=settings.lease,
+            cpu_share=settings.cpu_share,
+        )  # fmt: skip
+        return attach_to(
+            context, options, interrupts, method=chosen(context, self.method),
+            say=lambda text: _say(self.quiet, text), drop_output=self.drop_output,
+        )  # fmt: skip
+
+    def follow(
+        self, context: KernelContext, attachment: AnyAttachment, interrupts: Interrupts,
+        until: float, duration: float | None,
+    ) -> None:  # fmt: skip
+        """Record until the end, take the probe out, and say how it went."""
+        from memprobe.targets.entering import chosen
+
+        try:
+            how = chosen(context, self.method)
+            _say(self.quiet, _welcome(context, attachment, duration, how))
+            _follow(attachment, interrupts, until, self.quiet)
+        finally:
+            heard = attachment.detach()
+        _tell_end(attachment, heard, self.quiet)
+
+
+def _after_restart(
+    target: str | None, context: KernelContext, attachment: AnyAttachment, interrupts: Interrupts,
+    until: float, quiet: bool,
+) -> KernelContext | None:  # fmt: skip
+    """Return the new process of a Databricks notebook whose Python was restarted, once it is there.
+
+    None: there was no restart, nobody wants to see more, or the notebook has not come back.
+    """
+    from memprobe.databricks import address
+    from memprobe.errors import MemprobeError
+    from memprobe.targets import discovery
+
+    ended = attachment.ended
+    if ended is None or ended.reason not in RESTARTED or not address.is_databricks(target):
+        return None
+    if not context.notebook:
+        _say(quiet, "its notebook is not known by name, so its new process is not looked for")
+        return None
+    again = address.Address(address.parsed(str(target)).cluster, context.notebook.strip("/")).shown
+    deadline = min(until, time.monotonic() + COMING_BACK)
+    while time.monotonic() < deadline and not interrupts.wait(AGAIN):
+        try:
+            found = discovery.resolve(again)
+        except MemprobeError:
+            continue
+        if found.pid != context.pid:
+            return found
+    _say(quiet, "its new process has not been seen")
+    return None
 
 
 def _all(
@@ -163,11 +236,8 @@ def _all(
     return verdict.exit_code(exit_zero=True)
 
 
-def _follow(
-    attachment: AnyAttachment, interrupts: Interrupts, duration: float | None, quiet: bool
-) -> None:
-    """Poll until Ctrl-C, which is the normal end, the duration, or the end of the kernel."""
-    until = time.monotonic() + duration if duration is not None else float("inf")
+def _follow(attachment: AnyAttachment, interrupts: Interrupts, until: float, quiet: bool) -> None:
+    """Poll until Ctrl-C, which is the normal end, the time, or the end of the kernel."""
     while attachment.ended is None and (left := until - time.monotonic()) > 0:
         for record in attachment.poll():
             _say(quiet, _news(record))
