@@ -37,7 +37,8 @@ class Level:
         self.t = time.monotonic_ns()
         self.cell = cell
         self.python_objects = spark_counts.python_objects()
-        size, jobs, uptime, *rest = answers
+        size, jobs, uptime, stored, *rest = answers
+        self.stored = stored if type(stored) is int else None
         self.began: int | None = None  # of the JVM, monotonic ns
         if type(uptime) is int:
             self.began = self.t - uptime * _MS
@@ -101,12 +102,17 @@ class Levels:
             return
         gateway = driver.gateway
         beans = spark_jvm.beans(gateway)
+        try:
+            memory = driver.memory_manager()
+        except JvmError:
+            memory = None
         collectors = beans.collectors
         self._collectors = len(collectors)
         self._wanted = [
             (spark_counts.bindings(gateway), "size"),  # first: the reports are objects as well
             (spark_reads.scheduler(driver), "numTotalJobs"),
             (beans.runtime, "getUptime"),
+            (memory or beans.runtime, "storageMemoryUsed"),  # of no such manager: not known
             *((one, "getCollectionCount") for one in collectors),
             *((one, "getLastGcInfo") for one in collectors),
         ]
@@ -135,7 +141,8 @@ class Levels:
                     "t": level.t, "cell": level.cell,
                     "heap_after_gc": None if last is None else last[0],
                     "collected": None if last is None else level.at(last[1]),
-                    "collections": level.collections, "python_objects": level.python_objects,
+                    "collections": level.collections, "stored": level.stored,
+                    "python_objects": level.python_objects,
                     "jvm_objects": level.jvm_objects, "jobs": level.jobs,
                 }  # fmt: skip
             finally:

@@ -137,15 +137,28 @@ class Driver:
         """
 
         def find() -> Handle:
-            gateway = self.gateway
-            context_class = gateway.call(self.context(), "getClass")
-            env = self._read(context_class, "_env", self.context())
-            env_class = gateway.static("java.lang.Class", "forName", "org.apache.spark.SparkEnv")
-            manager = self._read(env_class, "blockManager", env)
-            found: Handle = gateway.call(manager, "master")
+            found: Handle = self.gateway.call(self._of_env("blockManager"), "master")
             return found
 
         return self.lasting("master", find)
+
+    def memory_manager(self) -> Handle:
+        """Return what shares out the memory of the driver's own executor."""
+
+        def find() -> Handle:
+            try:
+                return self._of_env("_memoryManager")  # of Spark 4
+            except JvmError:
+                return self._of_env("memoryManager")
+
+        return self.lasting("memoryManager", find)
+
+    def _of_env(self, name: str) -> Handle:
+        gateway = self.gateway
+        context_class = gateway.call(self.context(), "getClass")
+        env = self._read(context_class, "_env", self.context())
+        env_class = gateway.static("java.lang.Class", "forName", "org.apache.spark.SparkEnv")
+        return self._read(env_class, name, env)
 
     def field_of(self, target: Handle, name: str, class_name: str) -> Any:
         """Return a field of any access that ``class_name`` declares."""

@@ -258,6 +258,8 @@ def test_each_round_has_its_level_though_a_reading_is_not_due(kernel: Kernel) ->
     assert held == [2000, 2000, 2000]
     assert len({row["heap_after_gc"] for row in rows}) == 4, "each has that of its own collection"
     assert all(10 << 20 < row["heap_after_gc"] < 1 << 30 for row in rows)
+    assert all(0 <= row["stored"] < 100 << 20 for row in rows)
+    assert all(row["t"] - 60 * 10**9 < row["collected"] < row["t"] + 10**9 for row in rows)
     assert len({row["jobs"] for row in rows}) == 1, "the job came after the last of them"
 
 

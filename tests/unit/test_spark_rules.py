@@ -677,6 +677,17 @@ def test_a_collection_early_in_a_round_has_seen_little_of_it(
     assert codes(recording) == ([("MP406", "suspect")] if fires else [])
 
 
+def test_what_the_driver_stores_for_caches_is_no_growth_of_its_own() -> None:
+    recording = grown([])
+    recording.jvm_levels = noted(50, 62, 74, 86, 98)
+    for number, one in enumerate(recording.jvm_levels):
+        one.stored = number * 12 * MB
+    assert codes(recording) == []
+    for one in recording.jvm_levels:
+        one.stored = 30 * MB
+    assert codes(recording) == [("MP406", "suspect")]
+
+
 def test_rounds_without_a_collection_do_not_count() -> None:
     assert codes(grown([50, 62, 74, 86, 98], collections=False)) == []
 

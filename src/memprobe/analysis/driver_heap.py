@@ -20,7 +20,10 @@ LEAST_WORK = 0.25  # of a round between two collections: below it a moment's gar
 
 @dataclass(frozen=True)
 class Level:
-    """``heap`` bytes after the collection number ``collections``, after ``work`` rounds of work."""
+    """``heap`` bytes after the collection number ``collections``, after ``work`` rounds of work.
+
+    Without the blocks that this JVM stores: what is cached is told by rules of its own.
+    """
 
     heap: int
     collections: int
@@ -32,8 +35,7 @@ def levels(recording: Recording, spans: list[Span]) -> list[Level]:
 
     A round in which no collection ran, as far as that is told, or only where it began, is left out.
     """
-    readings: list[Jvm | JvmLevel] = [*recording.jvm, *recording.jvm_levels]
-    readings = sorted((one for one in readings if one.heap_after_gc is not None), key=_time)
+    readings = _readings(recording)
     times = [one.t for one in readings]
     found: list[Level] = []
     for number, span in enumerate([Span(0, spans[0].begin - 1), *spans]):
@@ -44,6 +46,13 @@ def levels(recording: Recording, spans: list[Span]) -> list[Level]:
         if not found or _is_later(level, found[-1]):
             found.append(level)
     return found
+
+
+def _readings(recording: Recording) -> Sequence[Jvm | JvmLevel]:
+    """Return what was noted at cells' ends, else whole readings: only the former tell blocks."""
+    noted = [one for one in recording.jvm_levels if one.heap_after_gc is not None]
+    whole = [one for one in recording.jvm if one.heap_after_gc is not None]
+    return sorted(noted, key=_time) or sorted(whole, key=_time)
 
 
 def per_round(known: Sequence[Level]) -> list[int]:
@@ -61,7 +70,8 @@ def _level(reading: Jvm | JvmLevel, number: int, span: Span) -> Level:
     if number and ended is not None and until > span.begin:
         done = min(1.0, max(0.0, (ended - span.begin) / (until - span.begin)))
     work = number - 1 + done if number else 0.0
-    return Level(reading.heap_after_gc or 0, reading.collections or 0, work)
+    stored = (reading.stored or 0) if isinstance(reading, JvmLevel) else 0
+    return Level(max(0, (reading.heap_after_gc or 0) - stored), reading.collections or 0, work)
 
 
 def _is_later(level: Level, last: Level) -> bool:

@@ -525,6 +525,7 @@ class JvmLevel(Struct, kw_only=True, tag_field="kind", tag="jvm-level"):
     heap_after_gc: int | None = None
     collected: int | None = None  # when the collection had ended after which that was
     collections: int | None = None
+    stored: int | None = None  # blocks in this JVM's memory, as caches of local mode are
     python_objects: int | None = None  # references into the JVM that this process holds
     jvm_objects: int | None = None  # that the JVM keeps for such references
     jobs: int | None = None  # submitted so far
