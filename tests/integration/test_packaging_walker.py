@@ -256,3 +256,19 @@ def test_make_builds_the_walker_again_when_one_of_its_sources_is_newer(
     header.touch()
     os.utime(header, ns=(later + 10**9, later + 10**9))
     assert "build_ext --inplace" in run(*plan, cwd=tmp_path)
+
+
+def test_a_wheel_carries_the_walkers_that_were_built_for_other_machines(
+    own_tree: Path, tmp_path: Path
+) -> None:
+    folder = own_tree / "src/memprobe/walkers"
+    folder.mkdir(exist_ok=True)
+    names = ["linux-aarch64.so", "linux-x86_64.so"]
+    for name in names:
+        (folder / name).write_bytes(b"\x7fELF" + name.encode())
+    wheel = built(own_tree, tmp_path / "out", CC="/bin/false")  # by way of the source package
+    archive = zipfile.ZipFile(wheel)
+    carried = [f"memprobe/walkers/{name}" for name in names]
+    assert sorted(one for one in archive.namelist() if one.endswith(".so")) == carried
+    assert archive.read(carried[0]).endswith(b"linux-aarch64.so")
+    assert wheel.name == PLAIN  # they are data: nothing here is loaded by this Python
