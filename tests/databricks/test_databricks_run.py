@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -496,6 +497,20 @@ def test_where_the_workspace_is_lost_what_came_is_kept_and_the_run_is_named(
     assert recording.header.program == "waits.py"
     assert recording.end is not None
     assert recording.end.reason == "connection-lost"
+
+
+def test_a_recording_that_cannot_be_fetched_stays_and_is_named(
+    ran: Ran, workspace: Workspace, cluster: Cluster, etl: Path, tmp_path: Path
+) -> None:
+    workspace.switchboard.add("permission-denied", "/api/2.0/workspace/export", times=None)
+    status, out, err = ran("-q", "--on", _on(cluster), "etl.py")
+    workspace.switchboard.clear()
+    assert (status, out) == (0, "args []\n")
+    assert "the recording was not fetched whole" in err
+    (left,) = {Path(path).parent for path in _uploaded(workspace)}
+    assert f"/.memprobe/{left.name}" in err
+    assert (left / "part-000001").exists()
+    shutil.rmtree(left)
 
 
 def _fetches(workspace: Workspace) -> int:

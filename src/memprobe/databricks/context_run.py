@@ -160,7 +160,7 @@ class ContextRun:
         ):  # fmt: skip
             self._command(job_source.LAST_CELL.strip(), own)
         with contextlib.suppress(TargetError), self._workspace.asked("fetch the recording"):
-            self._parts.fetch_rest(LAST_PARTS if self._parts.header is None else 5.0)
+            self._parts.fetch_rest(LAST_PARTS)
         if self._parts.header is not None:
             self._writer.write(self._parts.end or End(t=self._parts.last, reason="connection-lost"))
 

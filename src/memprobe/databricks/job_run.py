@@ -59,6 +59,7 @@ class JobRun:
         self._parts = Parts(self._stores, writer)
         self._writer = writer
         self._next_fetch = 0.0
+        self._unfetched = ""  # why the rest of the recording could not be fetched
         self.followed: Followed | None = None
 
     def run(self, interrupts: Interrupts) -> Ending:
@@ -163,15 +164,20 @@ class JobRun:
             self._parts.fetch()
 
     def _fetch_rest(self) -> None:
-        with contextlib.suppress(TargetError), self._workspace.asked("fetch the recording"):
-            self._parts.fetch_rest(LAST_PARTS if self._parts.number else 0.0)
+        try:
+            with self._workspace.asked("fetch the recording"):
+                self._parts.fetch_rest(LAST_PARTS)
+        except TargetError as error:
+            self._unfetched = error.cause or error.summary
 
     def _clean_up(self) -> None:
         """Remove what was uploaded, unless a part of the recording is still there alone."""
-        outcome = self._parts.outcome
-        if outcome is not None and not self._parts.complete:
-            left = int(outcome.get("parts") or 0) - self._parts.number
-            self._say(f"{left} parts of the recording were not fetched; they stay in the workspace")
+        missing = self._parts.outcome is not None and not self._parts.complete
+        if self._unfetched or missing:
+            places = " or ".join(store.root for store in self._stores)
+            why = self._unfetched or "not all of it was there"
+            self._say(f"the recording was not fetched whole: {why}")
+            self._say(f"its parts stay in {places}")
             return
         for store in self._stores:
             with (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import zlib
@@ -15,6 +16,8 @@ from memprobe.recording.schema import End, Header, Record
 from memprobe.recording.writer import RecordingWriter
 from memprobe_probes.segments import OUTCOME, name_of
 
+QUIET = 3.0  # seconds without anything new after which nothing more is expected
+
 
 class Parts:
     """Fetches what a task copies into one of ``stores``, in order and each part once."""
@@ -26,6 +29,7 @@ class Parts:
         self.outcome: dict[str, Any] | None = None
         self._drain = Drain(Path(), writer, hold_end=True, watch=self._see)
         self._stores = list(stores)
+        self._torn = b""  # of the next part, what there was of it
 
     @property
     def end(self) -> End | None:
@@ -57,23 +61,38 @@ class Parts:
         self._drain.feed(content)
 
     def fetch_rest(self, patience: float) -> None:
-        """Fetch until all is here, at most ``patience`` seconds. Raises the SDK's errors."""
+        """Fetch until all is here, at most ``patience`` seconds. Raises the SDK's errors.
+
+        Where the task was killed nobody says what all is: then until nothing more appears.
+        """
         deadline = time.monotonic() + patience
+        quiet = time.monotonic() + QUIET
         while True:
-            self.fetch()
-            if self.complete or time.monotonic() > deadline:
-                return
+            if self.fetch():
+                quiet = time.monotonic() + QUIET
+            if self.complete or time.monotonic() > min(deadline, quiet):
+                break
             time.sleep(0.5)
+        self._salvage()
 
     def _take(self, packed: bytes) -> bool:
         """Add one part; False where only the beginning of it has arrived."""
         try:
             content = zlib.decompress(packed)
         except zlib.error:
+            self._torn = packed
             return False
+        self._torn = b""
         self.number += 1
         self._drain.feed(content)
         return True
+
+    def _salvage(self) -> None:
+        """Take the whole lines of a part whose writing was cut off."""
+        with contextlib.suppress(zlib.error):
+            content = zlib.decompressobj().decompress(self._torn)
+            self._drain.feed(content[: content.rfind(b"\n") + 1])
+        self._torn = b""
 
     def _see(self, record: Record) -> None:
         self.last = max(self.last, record.t)

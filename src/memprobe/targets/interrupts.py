@@ -37,7 +37,7 @@ class Interrupts:
         return len(self.numbers)
 
     def __enter__(self) -> Interrupts:
-        self._woken, self._wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._woken, self._wakeup = _pipe()
         try:
             # Written to by the C handler: a signal just before we sleep wakes us too.
             self._former_wakeup = signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
@@ -79,3 +79,13 @@ class Interrupts:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.numbers.append(number)
+
+
+def _pipe() -> tuple[int, int]:
+    """Return the ends of a pipe that blocks nobody; without ``pipe2``, as on macOS, too."""
+    if hasattr(os, "pipe2"):
+        return os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    ends = os.pipe()
+    for end in ends:
+        os.set_blocking(end, False)
+    return ends
