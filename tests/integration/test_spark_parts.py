@@ -176,10 +176,12 @@ def test_a_broadcast_without_a_name(kernel: Kernel, read: Read) -> None:
 
 def test_the_jvm(kernel: Kernel, read: Read) -> None:
     kernel.run("sc._jvm.System.gc()")
-    row = read("lambda: spark_jvm.read(gateway)")
     jvm = spark_clusters.driver_jvm(kernel)
+    before = jvm.memory_info().rss  # its heap may shrink behind the collection
+    row = read("lambda: spark_jvm.read(gateway)")
+    known = sorted([before, jvm.memory_info().rss])
     assert row["pid"] == jvm.pid
-    assert abs(row["rss"] - jvm.memory_info().rss) < 64 << 20
+    assert known[0] - (64 << 20) < row["rss"] < known[1] + (64 << 20)
     assert 10 << 20 < row["heap_after_gc"] <= row["heap_committed"] <= row["heap_max"]
     assert row["heap_used"] <= row["heap_committed"]
     assert sum(row["pools"].values()) > row["heap_used"] * 0.8

@@ -264,6 +264,7 @@ def load():
     return spark.range(1000).selectExpr("id AS a").cache()
 df = load()
 df.count(), df.count()
+rows = [[n] for n in range(2000)]  # as programs do: a collection is where we are called
 import select; select.select([], [], [], 8)
 if "stop" in sys.argv:
     spark.stop()
