@@ -151,13 +151,15 @@ def test_the_scripts_status_is_ours_and_its_error_is_shown(
     ran: Ran, workspace: Workspace, cluster: Cluster, tmp_path: Path
 ) -> None:
     (tmp_path / "fails.py").write_text("import sys\nprint('so far')\nsys.exit(7)\n")
-    status, out, _ = ran("-q", "--on", _on(cluster), "fails.py")
+    status, out, err = ran("-q", "--on", _on(cluster), "fails.py")
     assert status == 7
     assert "so far" in out
+    assert "SystemExit" not in out + err
     (tmp_path / "raises.py").write_text("def f(x):\n    return 1 / x\nf(0)\n")
     status, out, err = ran("-q", "--on", "databricks:shared", "raises.py")
     assert status == 1
-    assert "ZeroDivisionError" in out + err
+    assert "ZeroDivisionError: division by zero" in out + err
+    assert ", in <module>" in out + err
     assert _uploaded(workspace) == []
 
 

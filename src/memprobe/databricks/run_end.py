@@ -21,7 +21,7 @@ DOCS = "databricks.md"
 KILLED, CANCELLED, TIMED_OUT = 137, 130, 124
 ENDED_ELSEWHERE = 143
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
-TAGS = re.compile(r"</?\w+[^>]*>")
+TAGS = re.compile(r"</?(?:span|div|pre|br|a|b|i|p)\b[^>]{0,200}>")  # and not <module>
 OUT_OF_MEMORY = re.compile(r"exit code 137|SIGKILL|DRIVER_OUT_OF_MEMORY|DRIVER_NOT_RESPONDING")
 DRIVER = re.compile(r"[Dd]river .*(not responding|restarted|terminated|unresponsive)")
 
@@ -83,6 +83,8 @@ def ended(workspace: Workspace, run: Any, followed: Followed, parts: Parts) -> E
     told = (parts.outcome or {}).get("trouble")
     ending.trouble = str(told) if told else None
     ending.status = _status(ending, message, parts)
+    if parts.outcome is not None and parts.outcome.get("error") is None:
+        ending.error = ending.trace = ""  # it called sys.exit; how that failed its task is ours
     return ending
 
 
