@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from memprobe.databricks import check, notebooks
+from memprobe.databricks import check, clusters, notebooks
 from memprobe.databricks import workspace as workspaces
+from memprobe.databricks.line import DriverNotebook
 from memprobe.databricks.side_context import ContextLost, SideContext
 from memprobe.errors import MemprobeError, TargetError, UsageError
 from memprobe.recording.reader import read
-from memprobe.targets.entering import attach_to
-from memprobe.targets.jupyter_server import RemoteAttachment
+from memprobe.targets.jupyter_server import RemoteAttachment, attach
 from memprobe.targets.kernel import AttachOptions
 from standin import Cluster, Workspace
 from standin.contexts import ExecutionContext
@@ -79,11 +79,14 @@ def _memprobe(workspace: Workspace, *arguments: str) -> subprocess.CompletedProc
     )  # fmt: skip
 
 
-def _attached(path: Path, target: str = f"databricks:shared{ETL}") -> RemoteAttachment:
-    context = notebooks.chosen(target, "attach", "attach to", lambda text: None)
-    attachment = attach_to(context, AttachOptions(output=path, pull=0.1, timeout=60.0))
-    assert isinstance(attachment, RemoteAttachment)
-    return attachment
+def _attached(path: Path, opened: ExecutionContext) -> RemoteAttachment:
+    """Attach without looking for the notebook first: each look is one more process."""
+    assert opened.kernel is not None
+    workspace = _connected()
+    facts = clusters.by_id(workspace, opened.cluster.cluster_id)
+    pid, file = opened.kernel.inner_pid, str(opened.kernel.file)
+    remote = DriverNotebook(workspace, facts, pid, file, Path(opened.notebook).name)
+    return attach(remote, AttachOptions(output=path, pull=0.1, timeout=60.0))
 
 
 def _followed(attachment: RemoteAttachment, enough: Callable[[list[Any]], bool]) -> list[Any]:
@@ -145,7 +148,7 @@ def test_ps_tells_of_the_drivers_jvm(cluster: Cluster) -> None:
 def test_a_notebook_is_recorded_from_outside(
     cluster: Cluster, notebook: ExecutionContext, tmp_path: Path
 ) -> None:
-    attachment = _attached(tmp_path / "a.memprobe")
+    attachment = _attached(tmp_path / "a.memprobe", notebook)
     _followed(attachment, lambda records: _kinds(records, "Snapshot") > 0)
     assert _side(cluster).kernel is not None
     assert attachment.detach()
@@ -213,7 +216,7 @@ def test_a_context_that_nobody_talks_to_ends_by_itself(cluster: Cluster) -> None
 def test_an_evicted_context_is_replaced_and_nothing_is_lost(
     cluster: Cluster, notebook: ExecutionContext, tmp_path: Path
 ) -> None:
-    attachment = _attached(tmp_path / "e.memprobe")
+    attachment = _attached(tmp_path / "e.memprobe", notebook)
     _followed(attachment, lambda records: _kinds(records, "Sample") > 1)
     cluster.evict(_side(cluster))
     more = _followed(attachment, lambda records: _kinds(records, "Sample") > 2)
@@ -230,7 +233,7 @@ def test_a_restarted_python_ends_the_recording_with_that_reason(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     opened = cluster.open_notebook("/Users/ada@example.org/again")
-    attachment = _attached(tmp_path / "r.memprobe", "databricks:shared/again")
+    attachment = _attached(tmp_path / "r.memprobe", opened)
     _followed(attachment, lambda records: _kinds(records, "Sample") > 0)
     assert opened.kernel is not None
     opened.kernel.restart()
@@ -247,8 +250,7 @@ def test_a_killed_driver_ends_the_recording_and_keeps_what_came(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     doomed = workspace.cluster("doomed")
-    doomed.open_notebook("/Users/ada@example.org/heavy")
-    attachment = _attached(tmp_path / "k.memprobe", "databricks:doomed/heavy")
+    attachment = _attached(tmp_path / "k.memprobe", doomed.open_notebook(ETL))
     _followed(attachment, lambda records: _kinds(records, "Sample") > 0)
     doomed.kill_driver()
     _followed(attachment, lambda records: False)
@@ -264,7 +266,7 @@ def test_answers_that_are_cut_are_fetched_in_pieces(
     workspace: Workspace, notebook: ExecutionContext, tmp_path: Path
 ) -> None:
     workspace.switchboard.add("truncated", STATUS, times=None, value=9_000)
-    attachment = _attached(tmp_path / "t.memprobe")
+    attachment = _attached(tmp_path / "t.memprobe", notebook)
     _followed(attachment, lambda records: _kinds(records, "Snapshot") > 0)
     assert attachment.detach()
     assert "truncated" in workspace.switchboard.happened

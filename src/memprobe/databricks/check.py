@@ -45,6 +45,7 @@ class Checklist:
         self.private: list[str] = [self.address.cluster, self.address.notebook]
         self.workspace: Workspace
         self.cluster: ClusterFacts
+        self._context = ""  # the side context's id
 
     def run(self) -> bool:
         """Go through the list; return whether all of it went well."""
@@ -91,6 +92,7 @@ class Checklist:
         begun = time.monotonic()
         with SideContext(self.workspace, self.cluster.cluster_id, PATIENCE) as context:
             opened = time.monotonic() - begun
+            self._context = context.identity
             times = []
             for _ in range(ROUNDS):
                 begun = time.monotonic()
@@ -131,13 +133,10 @@ class Checklist:
         }  # fmt: skip
 
     def _nothing_left(self) -> dict[str, Any]:
-        """Ask for a context that was destroyed: what does the API say?"""
-        context = SideContext(self.workspace, self.cluster.cluster_id, PATIENCE)
-        identity = context.identity
-        context.close()
+        """Ask for the context that was destroyed: what does the API say?"""
         api = self.workspace.client.command_execution
         try:
-            status = api.context_status(self.cluster.cluster_id, identity).status
+            status = api.context_status(self.cluster.cluster_id, self._context).status
         except Exception as error:
             return {"destroyed": True, "told": self.workspace.clean(str(error))}
         return {"destroyed": False, "told": str(status)}
