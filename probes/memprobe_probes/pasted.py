@@ -55,4 +55,5 @@ def end(folder: str) -> str:
         shutil.copyfile(spool, target)
     except OSError as error:
         return f"{target} cannot be written ({error.strerror}); the recording is {spool}"
+    shutil.rmtree(os.path.dirname(spool), ignore_errors=True)  # our session folder
     return f"memprobe has stopped; the recording is {target}"

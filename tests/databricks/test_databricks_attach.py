@@ -373,6 +373,9 @@ def test_the_cell_to_paste_records_where_nobody_can_enter(
     assert "is no folder here" in _ran(opened, end.replace("FOLDER", "'/nowhere'"))
     said = _ran(opened, end.replace("FOLDER", repr(str(tmp_path))))
     after = _ran(opened, "print(sorted(globals()))")
+    left = "import sys; print([one for one in sys.modules if one.startswith('memprobe')]); del sys"
+    assert _ran(opened, left).strip() == "[]"
+    assert [*(cluster.folder / "tmp").glob("memprobe-*/*")] == []
     assert _plain_names(after) == _plain_names(names)
     (file,) = tmp_path.glob("*.memprobe")
     assert str(file) in said
