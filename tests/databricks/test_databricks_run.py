@@ -242,6 +242,22 @@ def test_a_volume_is_used_where_one_is_named(
     words = ("--on", _on(cluster), "--volume", volume, "etl.py")
     status, _, err = ran(*words)
     assert status == 0, err
+    assert "uploaded to workspace files" in err
+    assert any(
+        path.endswith("/part-000001") and "/fs/files/Volumes/main/default/runs/" in path
+        for _, path, _, _ in workspace.journal
+    )
+    assert _recorded(tmp_path).snapshots
+    assert _uploaded(workspace) == []
+
+
+def test_the_volume_takes_the_script_too_where_the_workspace_does_not(
+    ran: Ran, workspace: Workspace, cluster: Cluster, etl: Path, tmp_path: Path
+) -> None:
+    volume = add_volume(workspace, "/Volumes/main/default/scripts")
+    workspace.switchboard.add("permission-denied", "/api/2.0/workspace/mkdirs", times=None)
+    status, _, err = ran("-q", "--on", _on(cluster), "--volume", volume, "etl.py")
+    assert status == 0, err
     assert "uploaded to the volume" in err
     task = _runs(workspace)[-1].task["spark_python_task"]
     assert task["python_file"].startswith(f"{volume}/.memprobe/")

@@ -73,7 +73,7 @@ class ContextRun:
 
     def _first(self, path: str) -> str:
         """Return the first command: the probe comes from a file, for it is long."""
-        folders = [one.on_driver for one in self._stores]
+        folders = stores.for_recordings(self._stores)
         return (
             f"exec(compile(open({path!r}).read(), '<memprobe>', 'exec'))\n"
             f"__import__('sys').modules['memprobe_probes.job'].copy_to({folders!r})"

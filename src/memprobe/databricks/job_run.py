@@ -98,7 +98,10 @@ class JobRun:
         environments = None
         if self._compute.serverless and not self._work.notebook:
             task.environment_key = ENVIRONMENT
-            spec = compute.Environment.from_dict({"client": ENVIRONMENT_VERSION})
+            # Older SDKs know the version under its former name only.
+            known = getattr(compute.Environment, "__dataclass_fields__", {})
+            key = "environment_version" if "environment_version" in known else "client"
+            spec = compute.Environment.from_dict({key: ENVIRONMENT_VERSION})
             environments = [jobs.JobEnvironment(environment_key=ENVIRONMENT, spec=spec)]
         interrupts.check()
         with self._workspace.asked("submit a run"):
@@ -145,7 +148,7 @@ class JobRun:
 
         return {
             "probe": self._work.probe, "walker": walker_file.carried(),
-            "folders": [store.on_driver for store in self._stores], "every": self._work.every,
+            "folders": stores.for_recordings(self._stores), "every": self._work.every,
             "steps": self._work.steps, **more,
         }  # fmt: skip
 

@@ -228,7 +228,16 @@ def candidates(workspace: Workspace, identity: str, volume: str) -> list[Store]:
     if not volume:
         return [own, old]
     checked(volume)
-    return [Volume(client, f"{volume.rstrip('/')}/{HIDDEN}/{identity}"), own, old]
+    return [own, Volume(client, f"{volume.rstrip('/')}/{HIDDEN}/{identity}"), old]
+
+
+def for_recordings(found: Sequence[Store]) -> list[str]:
+    """Return where a task is to copy its recording, as the driver sees it: a named volume first.
+
+    Task files go to the workspace first: a path of a volume is no documented place for them.
+    """
+    ordered = sorted(found, key=lambda store: not isinstance(store, Volume))
+    return [store.on_driver for store in ordered]
 
 
 def at(client: WorkspaceClient, folder: str) -> Store:
