@@ -121,6 +121,21 @@ def test_a_context_that_dies_is_an_error_and_leaves_nothing(
     _nothing_is_left(workspace, cluster)
 
 
+@pytest.mark.parametrize(
+    ("kind", "said"), [("evict", "not found"), ("command-error", "REPL is not available")]
+)
+def test_a_context_that_is_evicted_or_refuses_is_an_error_and_leaves_nothing(
+    ran: Ran, workspace: Workspace, cluster: Cluster, tmp_path: Path, kind: str, said: str
+) -> None:
+    workspace.switchboard.add(kind, "/api/1.2/commands/execute", skip=2)
+    notebook = _notebook(tmp_path, *CELLS)
+    status, _, err = ran("--on", "databricks:shared", "--rounds", "1", "-k", "kept", notebook)
+    assert status == 2
+    assert said in " ".join(err.split())
+    assert list((tmp_path / "kept").glob("*.memprobe")) == []
+    _nothing_is_left(workspace, cluster)
+
+
 def test_ctrl_c_destroys_the_context(
     ran: Ran, workspace: Workspace, cluster: Cluster, tmp_path: Path
 ) -> None:
