@@ -139,10 +139,15 @@ def test_ps_tells_of_the_drivers_jvm(cluster: Cluster) -> None:
     )
     with SideContext(_connected(), cluster.cluster_id, PATIENCE) as context:
         seen: list[dict[str, Any]] = []
-        _until(lambda: seen.extend(context.call("survey")["jvms"]) or seen)
+        _until(lambda: seen.extend(_big(context.call("survey")["jvms"])) or seen)
     jvm.communicate(b"end\n", timeout=PATIENCE)
-    assert (seen[0]["heap"], seen[0]["driver"]) == ("8g", True)
+    assert seen[0]["driver"] is True
     assert seen[0]["rss"] > 0
+
+
+def _big(jvms: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return ours: where the driver is no machine of its own, other tests' are seen too."""
+    return [jvm for jvm in jvms if jvm["heap"] == "8g"]
 
 
 def test_a_notebook_is_recorded_from_outside(
@@ -344,15 +349,17 @@ def test_a_cluster_that_is_starting_is_waited_for(workspace: Workspace) -> None:
     starting = workspace.cluster("starting", state="TERMINATED", slow_start=1.5)
     starting.start()
     said: list[str] = []
-    assert notebooks.listed("databricks:starting", said.append).rows == []
+    assert notebooks.listed("databricks:starting", said.append).cluster.state == "RUNNING"
     assert said[0].startswith("cluster starting is pending")
 
 
 def test_standard_mode_is_refused_and_named(workspace: Workspace) -> None:
     standard = workspace.cluster("standard", mode="USER_ISOLATION")
-    standard.open_notebook("/Users/ada@example.org/mine")
+    kernel = standard.open_notebook("/Users/ada@example.org/mine").kernel
+    assert kernel is not None
+    target = f"databricks:standard/{kernel.inner_pid}"
     with pytest.raises(notebooks.Refused) as caught:
-        notebooks.chosen("databricks:standard", "attach", "attach to", lambda text: None)
+        notebooks.chosen(target, "attach", "attach to", lambda text: None)
     assert "standard access mode" in caught.value.cause
     with pytest.raises(notebooks.Refused) as named:  # its name cannot be seen either
         notebooks.chosen("databricks:standard/mine", "attach", "attach to", lambda text: None)
