@@ -29,10 +29,12 @@ needs_compiler = pytest.mark.skipif(obstacle() is not None, reason=str(obstacle(
 SMALLEST = """
 #include <Python.h>
 static PyObject *check(PyObject *self, PyObject *none) { Py_RETURN_NONE; }
-static PyMethodDef methods[] = {{"check", check, METH_NOARGS, 0}, {0}};
+static PyObject *interface(PyObject *self, PyObject *none) { return PyLong_FromLong(INTERFACE); }
+static PyMethodDef methods[] = {{"check", check, METH_NOARGS, 0},
+                                {"interface", interface, METH_NOARGS, 0}, {0}};
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "walker", 0, 0, methods};
 PyMODINIT_FUNC PyInit_walker(void) { return PyModuleDef_Init(&definition); }
-"""
+""".replace("INTERFACE", str(native_walker.INTERFACE))
 
 
 @pytest.fixture
