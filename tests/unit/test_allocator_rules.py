@@ -146,8 +146,9 @@ def grown(
     return recording
 
 
-def test_rounds_that_leave_memory_without_an_owner_are_told_with_memray() -> None:
-    found = one_of(accounted(accounted(grown(), t=0, malloc_other=3), malloc_other=84))
+@pytest.mark.parametrize("bucket", ["malloc_other", "native_other", "native_objects", "unknown"])
+def test_rounds_that_leave_memory_without_an_owner_are_told_with_memray(bucket: str) -> None:
+    found = one_of(accounted(accounted(grown(), t=0, malloc_other=3), **{bucket: 84}))
     assert (found.code, found.status, found.exclusive_bytes) == ("MP502", "suspect", 80 * MB)
     assert "memprobe run --memray" in found.fix
     assert found.growth is not None

@@ -110,8 +110,9 @@ def _has_figures(evidence: Evidence) -> bool:
 def _is_unowned(evidence: Evidence, total: int) -> bool:
     """Whether memory that nobody known owns grew by about as much, since the first account."""
     last = last_account(evidence)
-    # What a Python object leads to in a library is not accounted for by that object either.
-    grows = (*buckets.NATIVE, buckets.NATIVE_OBJECTS)
+    # What a Python object leads to in a library is not accounted for by that object either; and
+    # maps to which only an address in Python leads are of nobody known.
+    grows = (*buckets.NATIVE, buckets.NATIVE_OBJECTS, buckets.UNKNOWN)
     now = amount(last[1], *grows) if last is not None else None
     if last is None or now is None:
         return False
