@@ -59,6 +59,8 @@ def page(found: Found, heaps: list[str]) -> str:
 def _heap(found: Found, heap: str) -> list[str]:
     tools = [tool for kept, tool in found if kept == heap]
     truth = next((told.one("truth") for tool in tools if (told := found[heap, tool]).lines), {})
+    if not truth:
+        return [f"## {TITLES[heap]}", "", "Not measured yet.", ""]
     rss = truth.get("rss", 0) / 2**20
     lines = [f"## {TITLES[heap]}", "", f"{rss:,.0f} MiB resident before any tool."]
     lines += [*truth.get("said", []), "", HEADER, "|---|---|---|---|---|---|---|---|"]
