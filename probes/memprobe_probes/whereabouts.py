@@ -55,7 +55,7 @@ def settle() -> str:
     if traces is not None:
         traces.remove()
     package = __name__.split(".")[0]
-    for name in [one for one in sys.modules if one.split(".")[0] == package]:
+    for name in [one for one in list(sys.modules) if one.split(".")[0] == package]:
         del sys.modules[name]
     return json.dumps(visit.answer)
 

@@ -302,7 +302,7 @@ def test_a_long_retry_after_is_not_waited_for(workspace: Workspace, cluster: Clu
     workspace.switchboard.add("429", EXECUTE, value=600)
     with pytest.raises(TargetError, match="too many requests") as caught:
         SideContext(_connected(), cluster.cluster_id, PATIENCE)
-    assert "600 s" in caught.value.cause
+    assert re.search(r"in 60\d s", caught.value.cause)  # the SDK adds up to a second or so
 
 
 def test_a_command_in_status_error_is_told_with_its_reason(

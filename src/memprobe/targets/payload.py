@@ -35,8 +35,9 @@ def _memprobe_entry(texts, version):
         finder = Texts()
         sys.meta_path.insert(0, finder)
         try:
-            for name in [one for one in sys.modules if one.split(".")[0] == "memprobe_probes"]:
-                del sys.modules[name]
+            for name in list(sys.modules):  # in one step: the program's threads import
+                if name.split(".")[0] == "memprobe_probes":
+                    del sys.modules[name]
             for name in texts:
                 importlib.import_module(name)
             sys.modules["memprobe_probes"]._memprobe_injected = True

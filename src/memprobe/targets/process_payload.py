@@ -33,7 +33,7 @@ def _memprobe_enter(texts, version, config, expires):
                 exec(compile(texts[name], "<" + name.replace(".", "/") + ".py>", "exec"),
                      module.__dict__)
         finder = Texts()
-        for name in [one for one in sys.modules if one.split(".")[0] == "memprobe_probes"]:
+        for name in [one for one in list(sys.modules) if one.split(".")[0] == "memprobe_probes"]:
             del sys.modules[name]
         # First, for the package; then last: nobody else finds what is below it.
         sys.meta_path.insert(0, finder)
@@ -63,7 +63,7 @@ def _memprobe_forget():
     if finder in sys.meta_path:
         sys.meta_path.remove(finder)
     if package is not None and getattr(package, "_memprobe_injected", False):
-        for name in [one for one in sys.modules if one.split(".")[0] == "memprobe_probes"]:
+        for name in [one for one in list(sys.modules) if one.split(".")[0] == "memprobe_probes"]:
             del sys.modules[name]
 
 def _memprobe_main():

@@ -34,7 +34,7 @@ try:
         exec(compile(parts["texts"][one], "<" + name + "/" + one + ".py>", "exec"), module.__dict__)
     sys.modules[name + "." + last].look(parts["expires"])
 except BaseException as error:
-    for one in [one for one in sys.modules if one.split(".")[0] == name]:
+    for one in [one for one in list(sys.modules) if one.split(".")[0] == name]:
         del sys.modules[one]
     import linecache
     linecache.cache.pop(sys._getframe(1).f_code.co_filename, None)  # the request's own text
