@@ -13,38 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from memprobe.targets.databricks_source import HEAD
-from memprobe.targets.payload import texts
+from memprobe.targets.payload import LOADING, texts
 
 SEPARATOR = "\n\n# COMMAND ----------\n\n"
 
-# What both kinds of task begin with. A package of the same version that is there is used.
-_LOADING = """
-def _memprobe_load(packed, version):
-    import base64, importlib, importlib.abc, importlib.util, json, sys, zlib
-    if getattr(sys.modules.get("memprobe_probes"), "VERSION", None) == version:
-        return importlib.import_module("memprobe_probes.job")
-    texts = json.loads(zlib.decompress(base64.b64decode(packed)))
-    class Texts(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-        def find_spec(self, name, path=None, target=None):
-            if name in texts:
-                return importlib.util.spec_from_loader(
-                    name, self, origin="<" + name.replace(".", "/") + ">",
-                    is_package=name == "memprobe_probes")
-        def create_module(self, spec):
-            return None
-        def exec_module(self, module):
-            name = module.__name__
-            exec(compile(texts[name], "<" + name.replace(".", "/") + ".py>", "exec"),
-                 module.__dict__)
-    finder = Texts()
-    sys.meta_path.insert(0, finder)
-    try:
-        for name in texts:
-            importlib.import_module(name)
-        sys.modules["memprobe_probes"]._memprobe_injected = True
-    finally:
-        sys.meta_path.remove(finder)
-    return sys.modules["memprobe_probes.job"]
+# What both kinds of task begin with.
+_LOADING = f"""{LOADING}
+def _memprobe_job(packed, version):
+    import base64, importlib, json, zlib
+    _memprobe_load(json.loads(zlib.decompress(base64.b64decode(packed))), version)
+    return importlib.import_module("memprobe_probes.job")
 """
 
 _SCRIPT = """
@@ -52,7 +30,7 @@ import json as _memprobe_json, sys as _memprobe_sys
 _memprobe_config = _memprobe_json.loads(_memprobe_parts[2])
 _memprobe_config["argv"] = _memprobe_sys.argv[1:]
 try:
-    _memprobe_job = _memprobe_load(*_memprobe_parts[:2])
+    _memprobe_run = _memprobe_job(*_memprobe_parts[:2]).run
 except BaseException as error:
     print("memprobe: it ran without the probe:", type(error).__name__, error,
           file=_memprobe_sys.stderr)
@@ -60,16 +38,16 @@ except BaseException as error:
     _memprobe_sys.argv[0] = _memprobe_config["script"]
     _memprobe_runpy.run_path(_memprobe_config["script"], run_name="__main__")
 else:
-    _memprobe_job.run(_memprobe_config, globals())
+    _memprobe_run(_memprobe_config, globals())
 """
 
 _FIRST_CELL = """
 import json as _memprobe_json
 try:
-    _memprobe_load(*_memprobe_parts[:2]).begin(_memprobe_json.loads(_memprobe_parts[2]))
+    _memprobe_job(*_memprobe_parts[:2]).begin(_memprobe_json.loads(_memprobe_parts[2]))
 except BaseException as error:
     print("memprobe: it runs without the probe:", type(error).__name__, error)
-del _memprobe_load, _memprobe_json, _memprobe_parts
+del _memprobe_load, _memprobe_job, _memprobe_json, _memprobe_parts
 """
 
 LAST_CELL = """

@@ -15,9 +15,9 @@ CELL_WIDTH = 4000  # signs in a line of a cell: editors cannot cope with one lon
 
 # Runs inside the target. A package that is there already is used when it is the same version
 # (its probe can be joined); otherwise modules are made from the texts, in no file and on no path.
-_LOADER = """
-def _memprobe_entry(texts, version):
-    import importlib.abc, importlib.util, sys
+LOADING = """
+def _memprobe_load(texts, version):
+    import importlib, importlib.abc, importlib.util, sys
     package = sys.modules.get("memprobe_probes")
     if getattr(package, "VERSION", None) != version:
         class Texts(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -47,8 +47,9 @@ def _memprobe_entry(texts, version):
             raise
         finally:
             sys.meta_path.remove(finder)
-_memprobe_entry(TEXTS, VERSION)
 """
+
+_LOADER = f"{LOADING}_memprobe_load(TEXTS, VERSION)\n"
 
 _ENTER = """
 from memprobe_probes import entry
