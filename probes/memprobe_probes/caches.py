@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 LRU_CACHE: type = _functools._lru_cache_wrapper
 _info = vars(LRU_CACHE)["cache_info"]
 _MOST_KEYS = 2000
-_namespace = vars(type)["__dict__"].__get__  # past metaclasses, whose code must not run
 
 
 def unwrapped(held: Any) -> Any:
@@ -79,14 +78,7 @@ def _held_only_here(owners: list[Any]) -> int:
         id(one)
         for one, count in zip(owners, counts)
         # Each of its keys refers to it, and so does our list as often.
-        if count - (OWN_REFERENCES - 1) <= 2 * keys[id(one)] and _equals_itself_only(type(one))
+        if count - (OWN_REFERENCES - 1) <= 2 * keys[id(one)]
+        and sizes.is_compared_by_identity(type(one))
     }
     return len(lost)
-
-
-def _equals_itself_only(cls: type) -> bool:
-    """Whether instances of a class are compared by identity."""
-    for base in sizes.mro(cls):
-        if "__eq__" in _namespace(base):
-            return base is object
-    return False

@@ -46,9 +46,14 @@ def mro(cls: type) -> tuple[type, ...]:
     """
     found: tuple[type, ...] = _mro(cls)
     kind = type(cls)
-    if kind is type or not any("__eq__" in _vars(one) for one in _mro(kind) if one is not object):
+    if kind is type or is_compared_by_identity(kind):
         return found
     return _ByIdentity(found)
+
+
+def is_compared_by_identity(cls: type) -> bool:
+    """Whether an instance of the class equals itself alone: there is no other ``__eq__``."""
+    return not any("__eq__" in _vars(one) for one in _mro(cls) if one is not object)
 
 
 def is_one(cls: type, classes: Iterable[type]) -> bool:
