@@ -69,7 +69,7 @@ class ContextRun:
             self._end()
         finally:
             self._destroy()
-            self._clean_up()
+            stores.remove_all(self._workspace, self._stores)
 
     def _first(self, path: str) -> str:
         """Return the first command: the probe comes from a file, for it is long."""
@@ -169,14 +169,6 @@ class ContextRun:
         if context:
             with contextlib.suppress(Exception), self._workspace.waits.cleaning_up():
                 self._api.destroy(self._cluster_id, context)
-
-    def _clean_up(self) -> None:
-        for store in self._stores:
-            with (
-                contextlib.suppress(TargetError), self._workspace.waits.cleaning_up(),
-                self._workspace.asked("remove what was uploaded"),
-            ):  # fmt: skip
-                store.remove()
 
 
 def _plain(text: str | None) -> str:

@@ -182,9 +182,4 @@ class JobRun:
             self._say(f"the recording was not fetched whole: {why}")
             self._say(f"its parts stay in {places}")
             return
-        for store in self._stores:
-            with (
-                contextlib.suppress(TargetError), self._workspace.waits.cleaning_up(),
-                self._workspace.asked("remove what was uploaded"),
-            ):  # fmt: skip
-                store.remove()
+        stores.remove_all(self._workspace, self._stores)

@@ -6,6 +6,7 @@ Files are written whole, under new names: neither a volume nor a workspace file 
 
 from __future__ import annotations
 
+import contextlib
 import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -283,6 +284,16 @@ def first_that_takes(
         remedy="name a volume that you may write to: --volume /Volumes/CATALOG/SCHEMA/NAME",
         docs=DOCS,
     )
+
+
+def remove_all(workspace: Workspace, stores: Sequence[Store]) -> None:
+    """Remove what was uploaded, as far as the workspace lets us."""
+    for store in stores:
+        with (
+            contextlib.suppress(TargetError), workspace.waits.cleaning_up(),
+            workspace.asked("remove what was uploaded"),
+        ):  # fmt: skip
+            store.remove()
 
 
 def _fill(store: Store, files: dict[str, bytes]) -> None:
