@@ -34,18 +34,6 @@ EXECUTE, STATUS = "/api/1.2/commands/execute", "/api/1.2/commands/status"
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    with Workspace(tmp_path_factory.mktemp("workspace")) as made:
-        yield made
-        assert made.troubles == []
-
-
-@pytest.fixture(scope="module")
-def cluster(workspace: Workspace) -> Cluster:
-    return workspace.cluster()
-
-
-@pytest.fixture(scope="module")
 def notebook(cluster: Cluster) -> ExecutionContext:
     opened = cluster.open_notebook(ETL)
     ran = opened.execute(CELL)

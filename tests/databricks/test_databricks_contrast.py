@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import threading
@@ -11,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from memprobe.cli import main
 from memprobe.recording.reader import read
 from standin import Cluster, Workspace
 from standin.api_jobs import runs as runs_of
@@ -23,13 +23,6 @@ CELLS = (
 Ran = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    with Workspace(tmp_path_factory.mktemp("workspace")) as made:
-        yield made
-        assert made.troubles == []
-
-
 @pytest.fixture
 def cluster(workspace: Workspace) -> Iterator[Cluster]:
     made = workspace.cluster("shared")
@@ -39,22 +32,8 @@ def cluster(workspace: Workspace) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def ran(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Ran:  # fmt: skip
-    for name in [one for one in os.environ if one.startswith("DATABRICKS_")]:
-        monkeypatch.delenv(name)
-    for name, value in workspace.environment().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        status = main(["contrast", *words])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
+def ran(typed: Ran) -> Ran:
+    return functools.partial(typed, "contrast")
 
 
 def _notebook(folder: Path, *cells: str) -> str:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from databricks.sdk import WorkspaceClient
-from databricks.sdk.core import Config
 from databricks.sdk.errors import BadRequest, NotFound, ResourceAlreadyExists
 from databricks.sdk.errors.base import DatabricksError
 from databricks.sdk.service import jobs
@@ -23,24 +21,6 @@ from standin.api_jobs import runs as runs_of
 from standin.mounts import root
 
 HOME = "/Users/ada@example.org"
-
-
-@pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    with Workspace(tmp_path_factory.mktemp("workspace")) as made:
-        yield made
-        assert made.troubles == []
-
-
-@pytest.fixture(scope="module")
-def cluster(workspace: Workspace) -> Cluster:
-    return workspace.cluster()
-
-
-@pytest.fixture(scope="module")
-def client(workspace: Workspace) -> WorkspaceClient:
-    config = Config(host=workspace.host, token=workspace.token, retry_timeout_seconds=20)
-    return WorkspaceClient(config=config)
 
 
 def _put(client: WorkspaceClient, name: str, text: str) -> str:

@@ -9,27 +9,12 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from standin import Cluster, Workspace
 
 PATIENCE = 180.0
-
-
-@pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    with Workspace(tmp_path_factory.mktemp("workspace")) as made:
-        yield made
-        assert made.troubles == []
-
-
-@pytest.fixture(scope="module")
-def cluster(workspace: Workspace) -> Cluster:
-    return workspace.cluster()
 
 
 def _cli(workspace: Workspace, *arguments: str) -> str:

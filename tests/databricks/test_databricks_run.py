@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 
 import memprobe_probes
-from memprobe.cli import main
 from memprobe.databricks import following, job_run
 from memprobe.databricks import workspace as wire
 from memprobe.recording.reader import Recording, read
@@ -42,18 +41,6 @@ open(sys.argv[1], "w").close()
 while not os.path.exists(sys.argv[1] + ".go"):
     time.sleep(0.01)
 """
-
-
-@pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    with Workspace(tmp_path_factory.mktemp("workspace")) as made:
-        yield made
-        assert made.troubles == []
-
-
-@pytest.fixture(scope="module")
-def cluster(workspace: Workspace) -> Cluster:
-    return workspace.cluster()
 
 
 @pytest.fixture(autouse=True)
@@ -93,23 +80,8 @@ Ran = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def ran(
-    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Ran:  # fmt: skip
-    """Run the command line in this process: where one is started anew, the SDK takes a second."""
-    for name in [one for one in os.environ if one.startswith("DATABRICKS_")]:
-        monkeypatch.delenv(name)
-    for name, value in workspace.environment().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        status = main(["run", *words])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
+def ran(typed: Ran) -> Ran:
+    return functools.partial(typed, "run")
 
 
 def _on(cluster: Cluster) -> str:

@@ -22,24 +22,6 @@ PATIENCE = timedelta(minutes=3)
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    with Workspace(tmp_path_factory.mktemp("workspace")) as made:
-        yield made
-        assert made.troubles == []
-
-
-@pytest.fixture(scope="module")
-def cluster(workspace: Workspace) -> Cluster:
-    return workspace.cluster()
-
-
-@pytest.fixture(scope="module")
-def client(workspace: Workspace) -> WorkspaceClient:
-    config = Config(host=workspace.host, token=workspace.token, retry_timeout_seconds=20)
-    return WorkspaceClient(config=config)
-
-
-@pytest.fixture(scope="module")
 def context(client: WorkspaceClient, cluster: Cluster) -> Iterator[str]:
     python = compute.Language.PYTHON
     made = client.command_execution.create_and_wait(
