@@ -117,11 +117,9 @@ def _measure_imports(results: Results, pairs: int, *, again: bool) -> None:
             if len(kept.of(name)) > pair:
                 continue
             print(f"{IMPORTS}, {name}: pair {pair + 1} of {pairs}", file=sys.stderr, flush=True)
-            program, busy = str(PROGRAMS / f"{name}.py"), load()
-            bare = cost([sys.executable, program])
-            more = cost([sys.executable, str(first), program])
-            kept.add(name, bare=bare.cpu, whole=more.cpu / bare.cpu,
-                     peak=more.peak / bare.peak, load=busy)  # fmt: skip
+            program = str(PROGRAMS / f"{name}.py")
+            kept.add(name, **_against([sys.executable, program],
+                                      [sys.executable, str(first), program]))  # fmt: skip
             results.save()
 
 
@@ -169,14 +167,19 @@ def _measure_profiler(results: Results, profiler: Profiler, pairs: int, *, again
 
 def _pair(profiler: Profiler, python: Path, name: str) -> dict[str, float]:
     """Return the ratios of one run under the tool to the one before it in the same environment."""
-    program, busy = str(PROGRAMS / f"{name}.py"), load()
-    bare = cost([str(python), program])
+    program = str(PROGRAMS / f"{name}.py")
     with tempfile.TemporaryDirectory() as folder:
-        measured = cost(profiler.line(python, program, folder), folder)
+        return _against([str(python), program], profiler.line(python, program, folder), folder)
+
+
+def _against(bare: list[str], command: list[str], folder: str | None = None) -> dict[str, float]:
+    """Return the ratios of a command, run in ``folder``, to a bare program run just before it."""
+    busy, first = load(), cost(bare)
+    measured = cost(command, folder)
     return {
-        "bare": bare.cpu,
-        "whole": measured.cpu / bare.cpu,
-        "peak": measured.peak / bare.peak,
+        "bare": first.cpu,
+        "whole": measured.cpu / first.cpu,
+        "peak": measured.peak / first.peak,
         "load": busy,
     }
 

@@ -129,6 +129,10 @@ CASES = (
     Case("generator half way",
          (ALLOCATE, "def batches():\n    rows = numpy.random.rand(10_000_000)\n"
           "    yield rows[:5]\n    yield rows[5:]\nleft = batches()\nfirst = next(left).copy()"),
+         "MP106"),
+    Case("coroutine that waits",
+         (ALLOCATE, "import asyncio\nasync def job():\n    rows = numpy.random.rand(10_000_000)\n"
+          "    await asyncio.sleep(0)\n    return rows\nleft = job()\nleft.send(None)"),
          "MP106", refused=True),
     Case("cached DataFrame of Spark",
          ("from pyspark.sql import SparkSession\nspark = SparkSession.builder.getOrCreate()",
