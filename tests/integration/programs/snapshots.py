@@ -53,7 +53,10 @@ def children():
     """Return the pids of this process's children, zombies among them."""
     found = set()
     for task in os.listdir("/proc/self/task"):
-        with open(f"/proc/self/task/{task}/children") as file:
+        with (
+            contextlib.suppress(FileNotFoundError, ProcessLookupError),  # a thread that just ended
+            open(f"/proc/self/task/{task}/children") as file,
+        ):
             found.update(map(int, file.read().split()))
     return sorted(found)
 
