@@ -42,7 +42,7 @@ class Native:
         self.classes = Classes()
         self.classes.mistaken = _mistaken(walker)
         self.classes.learn(first())
-        self.no_cycles, self.no_returned = walker.abilities()
+        self.no_cycles, self.no_returned = walker.abilities(Native)
         self.opened: Sequence[str] = ()  # holders whose inside is asked for, by expression
         self._ns_per_gib: float = NS_PER_GIB
         self._copies_ns = 0

@@ -29,7 +29,7 @@ FILE = "walker.abi3.so"
 NAME = "memprobe_probes.walker"
 OLDEST, NEWEST = (3, 10), (3, 14)
 DIGITS = 16  # hexadecimal, of a file's sha256: they tell versions apart, they are no signature
-INTERFACE = 1  # of walker.c, as this version calls it and reads its answers
+INTERFACE = 2  # of walker.c, as this version calls it and reads its answers
 LARGEST = 16 << 20  # bytes
 NOT_BUILT = (
     "was not built when memprobe was installed; install a wheel for this platform, or a C compiler "

@@ -482,7 +482,7 @@ static PyObject *walker_position(PyObject *module, PyObject *args)
 
 /* Raised with every change of what a function here takes or gives: the probe beside which this file
    lies, of another build, must not use it. */
-enum { INTERFACE = 1 };
+enum { INTERFACE = 2 };
 
 static PyObject *walker_interface(PyObject *module, PyObject *ignored)
 {
@@ -504,11 +504,16 @@ static PyObject *walker_check(PyObject *module, PyObject *ignored)
     Py_RETURN_NONE;
 }
 
-/* Why garbage, or what goes back to the system, cannot be told here: (str or None, the same). */
-static PyObject *walker_abilities(PyObject *module, PyObject *ignored)
+/* Why garbage, or what goes back to the system, cannot be told here: (str or None, the same). Takes
+   any class that was written in Python. */
+static PyObject *walker_abilities(PyObject *module, PyObject *one_in_python)
 {
     (void)module;
-    (void)ignored;
+    if (!PyType_Check(one_in_python)) {
+        PyErr_SetString(PyExc_TypeError, "not a class");
+        return NULL;
+    }
+    classes_prepare(one_in_python);
     const char *garbage = collector_prepare() ? "the collector's lists are not as expected" : NULL;
     const char *returned = returned_prepare() ? returned_reason() : NULL;
     return Py_BuildValue("zz", garbage, returned);
@@ -517,7 +522,7 @@ static PyObject *walker_abilities(PyObject *module, PyObject *ignored)
 static PyMethodDef methods[] = {
     {"interface", walker_interface, METH_NOARGS, "Return the number of this interface."},
     {"check", walker_check, METH_NOARGS, "Return None, or why this interpreter is refused."},
-    {"abilities", walker_abilities, METH_NOARGS, "Prepare; return what cannot be told, and why."},
+    {"abilities", walker_abilities, METH_O, "Prepare; return what cannot be told, and why."},
     {"size", walker_size, METH_VARARGS, "Return the bytes of an object, as the walk reads them."},
     {"array", walker_array, METH_VARARGS, "Return what the walk reads of an ndarray."},
     {"position", walker_position, METH_VARARGS, "Return where an object lies in a list or tuple."},

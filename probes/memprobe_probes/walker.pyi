@@ -15,7 +15,7 @@ def interface() -> int:
 def check() -> str | None:
     """Return None where this interpreter's objects look as expected, else the reason in words."""
 
-def abilities() -> tuple[str | None, str | None]:
+def abilities(one_in_python: type, /) -> tuple[str | None, str | None]:
     """Prepare; return why garbage, and why what goes back to the system, cannot be told here."""
 
 def size(object: Any, sizer: int, /) -> int:

@@ -14,6 +14,7 @@ import pytest
 from memprobe_probes import account_words, native_walker
 
 PROGRAM = Path(__file__).parent / "programs" / "accounted.py"
+BEHIND = PROGRAM.with_name("behind.py")
 MIB = 2**20
 
 
@@ -93,3 +94,18 @@ def test_a_process_that_has_gone_is_an_error_and_no_account(accounts: Accounts) 
     assert walker is not None
     with pytest.raises(OSError, match="No such file"):
         walker.account(2**22 + 1, account_words.known())
+
+
+@pytest.mark.parametrize(("kind", "low", "high"), [
+    ("native", 38_000_000, 44_000_000), ("derived", 38_000_000, 44_000_000), ("plain", 0, 500_000),
+])  # fmt: skip
+def test_memory_behind_a_class_of_c_counts_also_where_python_derives(
+    kind: str, low: int, high: int
+) -> None:
+    """Objects of classes that are Python's from top to bottom are not looked behind."""
+    if native_walker.load()[0] is None:
+        pytest.skip(str(native_walker.load()[1]))
+    done = subprocess.run(
+        [sys.executable, str(BEHIND), kind], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert low <= json.loads(done.stdout) <= high

@@ -3,7 +3,8 @@
 #include <string.h>
 
 /* Offsets in PyTypeObject of CPython 3.10 to 3.14. */
-enum { TYPE = 8, NAME = 24, BASICSIZE = 32, ITEMSIZE = 40, BASE = 256, MOST_BASES = 16 };
+enum { TYPE = 8, NAME = 24, BASICSIZE = 32, ITEMSIZE = 40, DEALLOC = 48, BASE = 256 };
+enum { MOST_BASES = 16 };
 enum { LONGEST_NAME = 32, MOST_SIZE = 1 << 20 };
 
 typedef struct {
@@ -24,9 +25,18 @@ static const Known known[] = {
     {"module", CLASS_PLAIN}, {"property", CLASS_PLAIN}, {"complex", CLASS_PLAIN},
 };
 
+/* How an instance of a class that a program wrote is let go of: known of this process only. */
+static uint64_t written_in_python;
+
+void classes_prepare(const void *one_in_python)
+{
+    written_in_python = *(const uint64_t *)((const char *)one_in_python + DEALLOC);
+}
+
 int classes_open(Classes *classes, Source *source)
 {
     classes->source = source;
+    classes->in_python = source->pid ? 0 : written_in_python;
     classes->kept = memory_map(CLASSES_KEPT * sizeof(ClassKept));
     return classes->kept == NULL ? -1 : 0;
 }
@@ -65,10 +75,19 @@ static int is_class(Source *source, uintptr_t address)
            source_word(source, address + ITEMSIZE, &item) && item < MOST_SIZE;
 }
 
+/* Its instances have nothing but names and slots, which hold Python's objects. */
+static int is_in_python(const Classes *classes, uintptr_t address)
+{
+    uint64_t dealloc;
+    return classes->in_python && source_word(classes->source, address + DEALLOC, &dealloc) &&
+           dealloc == classes->in_python;
+}
+
 Class classes_look(Classes *classes, uintptr_t address)
 {
     char name[LONGEST_NAME];
     uint64_t pointer, base = address;
+    int in_python = 1;
     if (!is_class(classes->source, address))
         return CLASS_NONE;
     for (int step = 0; step < MOST_BASES && base; step++) {
@@ -78,6 +97,9 @@ Class classes_look(Classes *classes, uintptr_t address)
         for (size_t at = 0; at < sizeof known / sizeof *known; at++)
             if (strcmp(name, known[at].name) == 0)
                 return known[at].class;
+        if (strcmp(name, "object") == 0)
+            return in_python ? CLASS_PLAIN : CLASS_NATIVE;
+        in_python = in_python && is_in_python(classes, base);
         if (!source_word(classes->source, base + BASE, &base))
             break;
     }

@@ -20,8 +20,12 @@ typedef struct {
 
 typedef struct {
     Source *source;
+    uint64_t in_python; /* how instances of classes written in Python are let go of, 0: not known */
     ClassKept *kept; /* by the lowest bits of the address */
 } Classes;
+
+/* Takes note of a class whose instances Python itself lets go of: one that was written in Python. */
+void classes_prepare(const void *one_in_python);
 
 int classes_open(Classes *classes, Source *source);
 void classes_close(Classes *classes);
