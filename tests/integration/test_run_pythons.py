@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -20,10 +21,12 @@ def interpreter(version: str) -> str:
     places = sorted(glob.glob(f"{pyenv}/versions/{version}.*/bin"))
     own = str(Path(sys.executable).parent)
     others = [place for place in os.environ["PATH"].split(":") if place not in (own, "")]
-    found = shutil.which(f"python{version}", path=":".join([*places, *others]))
-    if found is None:
-        pytest.skip(f"no Python {version} on this machine")
-    return found
+    found = [shutil.which(f"python{version}", path=place) for place in [*places, *others]]
+    for python in filter(None, found):
+        # A shim on the path may stand for nothing.
+        if subprocess.run([python, "-c", ""], capture_output=True).returncode == 0:
+            return python
+    pytest.skip(f"no Python {version} on this machine")
 
 
 @pytest.mark.parametrize("version", VERSIONS)
