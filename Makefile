@@ -46,7 +46,7 @@ BUILD_WALKER := $(BIN)/python setup.py --quiet build_ext --inplace
 READY_CARRIED := $(VENV)/.ready-walkers
 
 # Two files of tests at a time: kernels and JVMs mostly wait to be started. Each file shares its own.
-BY_FILE := -n 2 --dist loadfile
+BY_FILE := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo native test lint accuracy contrast picture benchmark allocations report-day peers benchmark-snapshot benchmark-spark reclaim soak soak-attach test-matrix clean benchmark-seed benchmark-account
 .DEFAULT_GOAL := help

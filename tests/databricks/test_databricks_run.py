@@ -560,6 +560,20 @@ def test_a_job_that_is_killed_leaves_its_parts(
     assert recording.end.signal == 9
 
 
+def test_the_recording_of_a_former_run_is_not_taken_for_this_ones(
+    ran: Ran, workspace: Workspace, cluster: Cluster, tmp_path: Path
+) -> None:
+    volume = add_volume(workspace, "/Volumes/main/default/twice")
+    named = f"{volume}/etl-1.memprobe"
+    words = ("-q", "--on", f"databricks:job/{_job(workspace, cluster, volume)}")
+    assert ran(*words, "--recording", named, "-o", "first.memprobe")[0] == 0
+    status, _, err = ran(*words, "--recording", named, "-o", "second.memprobe")
+    assert status == 1, "the job may not write over it, and fails"
+    assert "no new recording has appeared" in err
+    assert read(tmp_path / "first.memprobe").snapshots
+    assert not read(tmp_path / "second.memprobe").snapshots
+
+
 def test_a_job_that_records_nothing_is_said(
     ran: Ran, workspace: Workspace, cluster: Cluster, tmp_path: Path
 ) -> None:

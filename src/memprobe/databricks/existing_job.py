@@ -42,6 +42,7 @@ class ExistingJob:
     def run(self, interrupts: Interrupts) -> Ending:
         """Run it to its end and fetch the recording. Raises TargetError, KeyboardInterrupt."""
         before = set(self._names())
+        former = self._store.get(self._name) if self._name in before else None
         interrupts.check()
         with self._workspace.asked(f"run job {self._job_id}"):
             answer: Any = self._workspace.client.jobs.run_now(
@@ -54,7 +55,7 @@ class ExistingJob:
             self._following.cancel(followed)
             raise
         with self._workspace.asked("fetch the recording"):
-            parts = self._fetched(before)
+            parts = self._fetched(before, former)
         with self._workspace.asked("fetch the output of the run"):
             ending = ended(self._workspace, run, followed, parts)
         if parts.header is None:
@@ -66,15 +67,20 @@ class ExistingJob:
         with self._workspace.asked(f"look into {self._place}"):
             return self._store.names()
 
-    def _fetched(self, before: set[str]) -> Parts:
-        """Fetch the new recording, the whole one before its parts."""
+    def _fetched(self, before: set[str], former: bytes | None) -> Parts:
+        """Fetch the new recording, the whole one before its parts.
+
+        ``former`` is what the one that was named held before the run: that is of another run.
+        """
         wanted = [name for name in self._names() if self._is_ours(name, before)]
         whole = sorted(name for name in wanted if name.endswith(SUFFIX))
         if len(wanted) > 1:
             self._say(f"several recordings have appeared: {', '.join(sorted(wanted))}")
         if whole:
             parts = Parts([], self._writer)
-            parts.take_whole(self._store.get(whole[-1]))
+            content = self._store.get(whole[-1])
+            if content != former:
+                parts.take_whole(content)
             return parts
         folders = sorted(name for name in wanted if name.endswith(SUFFIX + PARTS))[-1:]
         found = [stores.at(self._workspace.client, f"{self._store.root}/{one}") for one in folders]
@@ -84,7 +90,7 @@ class ExistingJob:
 
     def _is_ours(self, name: str, before: set[str]) -> bool:
         if self._name:
-            return name in (self._name, self._name + PARTS)
+            return name == self._name or (name == self._name + PARTS and name not in before)
         return name not in before and name.endswith((SUFFIX, SUFFIX + PARTS))
 
     def _facts(self) -> dict[str, Any]:
