@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 SECONDS = 20  # that a copy gets
 MOST_NODES = 400_000_000
 BYTES_PER_OBJECT = 110  # of the walker's tables, at most
+LEAST_OBJECT = 24  # bytes of the smallest one with the reference to it
 SPARE = 64 << 20  # bytes of tables that are always allowed for
 NS_PER_GIB = 60_000_000  # of a copy's page tables: first guess, replaced by what was measured
 DESCRIBING_NS = 100_000_000  # for samples of texts, after the walk
@@ -94,7 +95,7 @@ class Native:
         """Make the copy that walks. Raises ``Incomplete``, ``TooLong`` or OSError."""
         request, walk = self._prepared(found, stops, asked, budget_ns)
         try:
-            packed = self._packed(request, True)  # its lists are emptied below
+            packed = self._packed(request, True, rss=rss)  # its lists are emptied below
             began = time.monotonic_ns()
             child = Child(self.walker, packed, SECONDS, account_words.known(request.owned))
             self._learn_pause(time.monotonic_ns() - began, rss)
@@ -123,9 +124,11 @@ class Native:
         request.open(found, self.opened)
         return request, walk
 
-    def _packed(self, request: Request, copied: bool, *, collect: bool = True) -> tuple[Any, ...]:
+    def _packed(
+        self, request: Request, copied: bool, *, collect: bool = True, rss: int | None = None
+    ) -> tuple[Any, ...]:
         return request.packed(
-            most_nodes=MOST_NODES, memory=_memory(copied), milliseconds=SECONDS * 800,
+            most_nodes=MOST_NODES, memory=_memory(copied, rss), milliseconds=SECONDS * 800,
             least_group=LEAST_GROUP, collect=copied or cycles.may_stay(), simulate=True,
         )  # fmt: skip
 
@@ -182,17 +185,20 @@ class Job:
         self._native.account(self._child)
 
 
-def _memory(copied: bool) -> int:
+def _memory(copied: bool, rss: int | None = None) -> int:
     """Return how many bytes the tables may take. Raises ``Tight`` where that is too few.
 
     The copy's tables, and the pages that the program writes to meanwhile, must not drive the
-    process over its limit: where it is tight there is no copy.
+    process over its limit: where it is tight there is no copy. ``rss``: of this process in bytes;
+    where even that many bytes of small objects would do, nobody waits until they are counted.
     """
-    need = sys.getallocatedblocks() * BYTES_PER_OBJECT + SPARE
     bound, used = limits.effective()["effective"], limits.used()
-    if bound is None or used is None:
+    spare = None if bound is None or used is None else bound - used
+    need = (rss or 0) // LEAST_OBJECT * BYTES_PER_OBJECT + SPARE
+    if not rss or spare is None or need > spare // (2 if copied else 1):
+        need = sys.getallocatedblocks() * BYTES_PER_OBJECT + SPARE
+    if spare is None:
         return 2 * need
-    spare = bound - used
     if need > spare // (2 if copied else 1):
         raise Tight(f"its tables may take {need >> 20} MiB, and {max(0, spare) >> 20} MiB are free")
     return int(min(2 * need, spare // 2))
