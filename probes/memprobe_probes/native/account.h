@@ -31,6 +31,7 @@ typedef struct {
     Table pending;  /* Span: memory whose words may refer to those */
     Table covered;  /* Span: what was looked at piece by piece; sorted at times */
     Table arenas;   /* uintptr_t: where those of Python's own allocator begin, sorted */
+    uintptr_t last_arena; /* the one in which an address was found last, 0: none yet */
     uint64_t live_blocks; /* of Python's own allocator */
     uint64_t pool_bytes;  /* in use of it */
     uint64_t trimmable;
@@ -71,7 +72,7 @@ void account_add_part(Account *account, uint64_t bucket, uintptr_t start, uint64
 void account_cover(Account *account, uintptr_t start, uintptr_t end);
 void account_sort_covered(Account *account);
 int account_in_time(Account *account);
-int account_in_arena(const Account *account, uintptr_t address);
+int account_in_arena(Account *account, uintptr_t address);
 /* Returns the bucket of a piece of malloc's in use. */
 uint64_t account_bucket(Account *account, uintptr_t data, uintptr_t end);
 Class account_object(Account *account, const uint64_t *words, size_t count);

@@ -121,9 +121,11 @@ static uintptr_t look_for_place(Account *account)
     return found;
 }
 
-int account_in_arena(const Account *account, uintptr_t address)
+int account_in_arena(Account *account, uintptr_t address)
 {
     const uintptr_t *starts = account->arenas.rows;
+    if (account->last_arena && address - account->last_arena < ARENA)
+        return 1;
     size_t low = 0, high = account->arenas.used;
     while (low < high) {
         size_t middle = (low + high) / 2;
@@ -132,7 +134,10 @@ int account_in_arena(const Account *account, uintptr_t address)
         else
             high = middle;
     }
-    return low > 0 && address - starts[low - 1] < ARENA;
+    if (low == 0 || address - starts[low - 1] >= ARENA)
+        return 0;
+    account->last_arena = starts[low - 1];
+    return 1;
 }
 
 static int list_arenas(Account *account, uintptr_t table, size_t count)

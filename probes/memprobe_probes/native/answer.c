@@ -164,11 +164,22 @@ static uint64_t free_node(const Graph *graph, Returned *returned, uint32_t node)
     return kind->sizer == SIZE_SHELL ? 0 : layout_blocks(kind, object, tell_block, returned);
 }
 
+/* Asks the memory for the nodes to come: what is kept of one, then the object, then what it has. */
+static void ask_ahead(const Graph *graph, const uint32_t *nodes, size_t left)
+{
+    if (left > 3 * AHEAD)
+        graph_ask_for(graph, nodes[3 * AHEAD]);
+    if (left > 2 * AHEAD)
+        __builtin_prefetch(graph_object(graph, nodes[2 * AHEAD]));
+    if (left > AHEAD)
+        layout_ask_for(graph_kind(graph, nodes[AHEAD]), graph_object(graph, nodes[AHEAD]));
+}
+
 static uint64_t free_all(const Graph *graph, Returned *returned, const uint32_t *nodes, size_t count)
 {
     uint64_t unplaced = 0;
     for (size_t at = 0; at < count; at++) {
-        graph_ask_for(graph, nodes[at + AHEAD < count ? at + AHEAD : at]);
+        ask_ahead(graph, nodes + at, count - at);
         unplaced += free_node(graph, returned, nodes[at]);
     }
     return unplaced;

@@ -330,6 +330,12 @@ int layout_untold(const Kind *kind, const PyObject *object, visitproc visit, voi
     return stopped;
 }
 
+void layout_ask_for(const Kind *kind, const PyObject *object)
+{
+    if (kind->sizer == SIZE_DICT || kind->sizer == SIZE_ORDERED)
+        __builtin_prefetch((const void *)layout_word(object, 32));
+}
+
 static void tell_dict(const PyObject *object, layout_tell tell, void *arg)
 {
     const char *keys = (const char *)layout_word(object, 32);

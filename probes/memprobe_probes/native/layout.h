@@ -53,4 +53,7 @@ uint64_t layout_memoryview(const PyObject *object);
 typedef void (*layout_tell)(void *arg, const void *start, size_t bytes);
 uint64_t layout_blocks(const Kind *kind, const PyObject *object, layout_tell tell, void *arg);
 
+/* Asks the memory for the largest of them. */
+void layout_ask_for(const Kind *kind, const PyObject *object);
+
 #endif
