@@ -24,6 +24,7 @@ def build(namespace: dict[str, Any]) -> Truth:
     _model(namespace)
     _figure(namespace)
     _spark(namespace, truth)
+    truth.exclusive["readings"] += _labels(namespace["readings"])
     return truth
 
 
@@ -39,14 +40,14 @@ def _frames(namespace: dict[str, Any], truth: Truth) -> None:
     namespace["totals"] = readings.groupby(numpy.arange(ROWS) % 1000).sum()
     namespace["view"] = readings[readings[0] > 0.5]
     kept = int((readings[0] > 0.5).sum())
-    # A selection keeps the labels of its rows as well; to make it, the frame's own were written out.
-    truth.exclusive["readings"] = ROWS * COLUMNS * 8 + _labels(readings)
+    # A selection keeps the labels of its rows as well.
+    truth.exclusive["readings"] = ROWS * COLUMNS * 8
     truth.exclusive["view"] = kept * COLUMNS * 8 + kept * 8
     truth.exclusive["customers"] = total(texts) + ROWS * 8
 
 
 def _labels(frame: Any) -> int:
-    """Return the bytes of labels that the range a frame is numbered by has been asked for."""
+    """Return the bytes of a frame's numbers, which are written out when somebody draws it."""
     import numpy
 
     return sum(one.nbytes for one in frame.index._cache.values() if isinstance(one, numpy.ndarray))

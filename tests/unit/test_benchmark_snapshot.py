@@ -100,7 +100,8 @@ def test_a_goal_is_met_or_missed_by_the_number_beside_it(
     ]
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells == [
-        "it", "10.5 ×: met", "15.0 ×", "75: met", "85: **missed**", "4.0 MB: met", "2.00 %: **missed**",
+        "it", "10.5 ×: met", "15.0 ×", "75: met", "85: **missed**", "4.0 MB: met",
+        "2.00 %: **missed**",
     ]  # fmt: skip
 
 
