@@ -166,7 +166,7 @@ class SparkReader:
         if self._user_ns:
             fields["user_ns"], self._user_ns = self._user_ns, 0
         jvm = fields.pop("jvm", None)
-        if app.worth_writing(fields, forced=reason in _FORCED, after=KEEP_ALIVE):
+        if app.news.worth_writing(fields, forced=reason in _FORCED, after=KEEP_ALIVE):
             self._write("spark", reason=reason, **fields)
             if jvm is not None:
                 self._write("jvm", **jvm)

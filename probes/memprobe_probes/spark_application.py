@@ -14,6 +14,7 @@ from .jvm_wire import Gateway, Handle
 from .spark_caches import Caches
 from .spark_frames import Frames
 from .spark_levels import Levels
+from .spark_news import News
 from .spark_reads import Reads
 from .spark_session import Driver
 from .spark_stream_plans import StreamPlans
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 MOST_PENDING = 50  # cells whose caches wait to be looked at
 LISTING_REST = 2.0  # seconds between two lists of blocks, even where jobs run
-_COUNTERS = ("t", "took_ns", "user_ns", "python_objects", "jvm_objects", "accumulators",
-             "executions", "jobs", "stages", "blocks", "streams", "unmeasured")  # fmt: skip
 
 
 class Application:
@@ -55,7 +54,7 @@ class Application:
         self.levels = Levels()
         self.sizes: tuple[spark_blocks.Blocks, int] | None = None  # and when they were listed
         self._listed: tuple[Any, int, float] | None = None
-        self._written: tuple[Any, float] | None = None
+        self.news = News()
 
     def note(self, cell: int | None, patience: float) -> None:
         """Keep what is cached now for the next reading: it was made by ``cell``."""
@@ -79,19 +78,6 @@ class Application:
         """Whether jobs were submitted since the last reading."""
         with self.driver.gateway.scope(patience):
             return self.reads.total(self.driver) != self.reads.jobs
-
-    def worth_writing(self, fields: dict[str, Any], *, forced: bool, after: float) -> bool:
-        """Whether a reading says something new, or the last one is older than ``after`` seconds."""
-        now = time.monotonic()
-        new = {name: value for name, value in fields.items() if name not in _COUNTERS}
-        # Of executors only which there are: what they count goes on at rest, too.
-        rows = fields.get("executors")
-        new["executors"] = rows and [(row.get("id"), row.get("active")) for row in rows]
-        before = self._written
-        if not forced and before is not None and before[0] == new and now - before[1] < after:
-            return False
-        self._written = new, now
-        return True
 
     def pending(self) -> Iterator[tuple[int | None, Handle | None, str]]:
         """Yield what was noted at the ends of cells, the oldest first, and forget it."""

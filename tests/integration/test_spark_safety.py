@@ -242,7 +242,6 @@ def test_executor_lost_in_the_middle_of_a_job(tmp_path: Path) -> None:
             for executor in spark_clusters.executors_below(worker.pid)
         ]
         victim.send_signal(signal.SIGKILL)
-        records = kernel.wait_for(attachment, has(lambda one: _lost(one)))
         kernel.wait_for(attachment, has(lambda one: len(_measured(one)) == 2 and _lost(one)))
         gate.touch()
         assert kernel.finish(cell)["status"] == "ok"
