@@ -233,7 +233,7 @@ Class account_object(Account *account, const uint64_t *words, size_t count)
 uint64_t account_bucket(Account *account, uintptr_t data, uintptr_t end)
 {
     uint64_t words[LOOKED_AT] = {0};
-    size_t count = (end - data) / 8;
+    size_t count = account->python ? (end - data) / 8 : 0;
     const Claim *claim = account_claimed(account, data);
     if (claim != NULL)
         return claim->bucket;

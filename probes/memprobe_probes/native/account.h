@@ -31,6 +31,7 @@ typedef struct {
     Table pending;  /* Span: memory whose words may refer to those */
     Table covered;  /* Span: what was looked at piece by piece; sorted at times */
     Table arenas;   /* uintptr_t: where those of Python's own allocator begin, sorted */
+    int python; /* it runs Python: there are objects */
     uintptr_t last_arena; /* the one in which an address was found last, 0: none yet */
     uint64_t live_blocks; /* of Python's own allocator */
     uint64_t pool_bytes;  /* in use of it */

@@ -147,9 +147,11 @@ void account_heaps(Account *account)
         if ((row->is & MAP_PLAIN) && !(row->is & MAP_HEAP))
             find_thread_heap(account, row, &heaps);
     }
-    walk_all(account, &heaps, meet);
-    walk_all(account, &heaps, want);
-    account_mark(account);
+    if (account->python) { /* who refers to what */
+        walk_all(account, &heaps, meet);
+        walk_all(account, &heaps, want);
+        account_mark(account);
+    }
     for (size_t at = 0; at < heaps.used; at++)
         take_heap(account, (Heap *)heaps.rows + at);
     table_close(&heaps);

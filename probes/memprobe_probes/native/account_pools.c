@@ -215,7 +215,8 @@ void account_pools(Account *account)
 {
     uint64_t table = 0;
     char *room = memory_map(POOL);
-    if (account->source.pid && is_python(account))
+    account->python = !account->source.pid || is_python(account);
+    if (account->source.pid && account->python)
         account->shortened += (account->arenas_place = look_for_place(account)) == 0;
     if (room != NULL && account->arenas_place &&
         (!source_word(&account->source, account->arenas_place, &table) ||

@@ -53,10 +53,13 @@ static const char *kept_block(Source *source, uintptr_t address)
 
 int source_elsewhere(Source *source, uintptr_t address, uint64_t *word)
 {
-    const Mapping *mapping = maps_find(&source->maps, address);
-    if (mapping == NULL || address % 8 || !(mapping->is & MAP_READ))
+    int same = source->pid && address - source->low < source->high - source->low;
+    const Mapping *mapping = same ? NULL : maps_find(&source->maps, address);
+    if (address % 8 || (!same && (mapping == NULL || !(mapping->is & MAP_READ))))
         return 0;
     if (source->pid) {
+        source->low = same ? source->low : mapping->start;
+        source->high = same ? source->high : mapping->end;
         const char *block = kept_block(source, address);
         if (block == NULL)
             return 0;
