@@ -19,7 +19,7 @@ from memprobe.errors import TargetError
 from memprobe.recording.drain import Drain
 from memprobe.recording.schema import End, Record
 from memprobe.recording.writer import RecordingWriter
-from memprobe.targets import walker_file
+from memprobe.targets import compiled, walker_file
 from memprobe.targets.alive import AliveWatch
 from memprobe.targets.interrupts import Interrupts
 from memprobe.targets.outside import OutsideSampler
@@ -74,7 +74,8 @@ def attach(
     interrupts = interrupts or Interrupts()
 
     def through_control(folder: SessionFolder) -> dict[str, Any]:
-        return enter(connection_file, folder.config, options.timeout, interrupts)
+        with compiled.beside(folder.path):
+            return enter(connection_file, folder.config, options.timeout, interrupts)
 
     return follow(
         pid, session_config(pid, options), options, connection_file, interrupts, through_control

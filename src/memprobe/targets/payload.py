@@ -16,8 +16,8 @@ CELL_WIDTH = 4000  # signs in a line of a cell: editors cannot cope with one lon
 # Runs inside the target. A package that is there already is used when it is the same version
 # (its probe can be joined); otherwise modules are made from the texts, in no file and on no path.
 LOADING = """
-def _memprobe_load(texts, version):
-    import importlib, importlib.abc, importlib.util, sys
+def _memprobe_load(texts, version, codes=()):
+    import importlib, importlib.abc, importlib.util, marshal, sys
     package = sys.modules.get("memprobe_probes")
     if getattr(package, "VERSION", None) != version:
         class Texts(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -30,7 +30,8 @@ def _memprobe_load(texts, version):
                 return None
             def exec_module(self, module):
                 name = module.__name__
-                exec(compile(texts[name], "<" + name.replace(".", "/") + ".py>", "exec"),
+                exec(marshal.loads(codes[name]) if name in codes else
+                     compile(texts[name], "<" + name.replace(".", "/") + ".py>", "exec"),
                      module.__dict__)
         finder = Texts()
         sys.meta_path.insert(0, finder)
@@ -50,6 +51,31 @@ def _memprobe_load(texts, version):
 """
 
 _LOADER = f"{LOADING}_memprobe_load(TEXTS, VERSION)\n"
+
+# What `compiled.beside` has put into the private session folder, if that is the user's alone.
+_WITH_CODES = f"""{LOADING}
+def _memprobe_codes(folder):
+    import importlib.util, marshal, os
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    opened, content = [], b""
+    try:
+        opened.append(os.open(folder, flags | os.O_DIRECTORY))
+        opened.append(os.open("codes", flags, dir_fd=opened[0]))
+        for one in opened:
+            status = os.fstat(one)
+            if status.st_uid != os.geteuid() or status.st_mode & 0o77:
+                return ()
+        while part := os.read(opened[1], 1 << 22):
+            content += part
+        parts = marshal.loads(content)
+        return parts["codes"] if parts["magic"] == importlib.util.MAGIC_NUMBER else ()
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        return ()
+    finally:
+        for one in opened:
+            os.close(one)
+_memprobe_load(TEXTS, VERSION, _memprobe_codes(CONFIG["folder"]) if "folder" in CONFIG else ())
+"""
 
 _ENTER = """
 from memprobe_probes import entry
@@ -122,7 +148,8 @@ def cell(config: dict[str, Any]) -> str:
 
 @functools.lru_cache(maxsize=1)
 def _packed() -> bytes:
-    return zlib.compress(json.dumps({"loader": _LOADER + _ENTER, "texts": texts()}).encode(), 9)
+    parts = {"loader": _WITH_CODES + _ENTER, "texts": texts()}
+    return zlib.compress(json.dumps(parts).encode(), 9)
 
 
 def texts() -> dict[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import marshal
 from typing import Any
 
+from memprobe.targets import compiled
 from memprobe.targets.payload import PACKAGE, texts
 
 NAME = "payload"
@@ -16,22 +17,27 @@ _FORMAT = 2  # of marshal: every Python reads it
 
 # Runs inside the target, in a thread of its own, with the payload's entries as its globals.
 _LOADER = r"""
-def _memprobe_enter(texts, version, config, expires):
-    import posix, sys
+def _memprobe_enter(texts, codes, magic, version, config, expires):
+    import marshal, posix, sys
     package = sys.modules.get("memprobe_probes")
     if getattr(package, "VERSION", None) != version:
         from _frozen_importlib import ModuleSpec
+        same = sys.modules["_frozen_importlib_external"].MAGIC_NUMBER == magic
+        sources = {**texts, **(codes if same else {})}  # those of modules that were not made yet
         class Texts:
             def find_spec(self, name, path=None, target=None):
-                if name in texts:
+                if name in sources:
                     return ModuleSpec(name, self, origin="<" + name.replace(".", "/") + ">",
                                       is_package=name == "memprobe_probes")
             def create_module(self, spec):
                 return None
             def exec_module(self, module):
                 name = module.__name__
-                exec(compile(texts[name], "<" + name.replace(".", "/") + ".py>", "exec"),
+                source = sources[name]
+                exec(marshal.loads(source) if type(source) is bytes else
+                     compile(source, "<" + name.replace(".", "/") + ".py>", "exec"),
                      module.__dict__)
+                del sources[name]
         finder = Texts()
         for name in [one for one in list(sys.modules) if one.split(".")[0] == "memprobe_probes"]:
             del sys.modules[name]
@@ -69,7 +75,7 @@ def _memprobe_forget():
 def _memprobe_main():
     _memprobe_tell(config, '{"id": "taken"}')
     try:
-        answer = _memprobe_enter(texts, version, config, expires)
+        answer = _memprobe_enter(texts, codes, magic, version, config, expires)
     except BaseException as error:
         _memprobe_forget()
         said = (type(error).__name__ + ": " + str(error)).replace("\\", "/").replace('"', "'")
@@ -87,8 +93,8 @@ def payload(config: dict[str, Any], expires: float) -> bytes:
 
     assert PACKAGE == "memprobe_probes"
     parts = {
-        "loader": _LOADER, "texts": texts(), "version": VERSION, "config": _plain(config),
-        "expires": expires,
+        "loader": _LOADER, "texts": texts(), **compiled.parts(), "version": VERSION,
+        "config": _plain(config), "expires": expires,
     }  # fmt: skip
     return marshal.dumps(parts, _FORMAT)
 
