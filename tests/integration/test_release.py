@@ -390,6 +390,7 @@ def test_the_magic_shows_asks_and_releases_in_its_own_cell(work: Kernel) -> None
     work.run("%load_ext memprobe")
     cells(work, "left = numpy.ones(2_500_000)")
     shown = printed(work, "%memprobe report")
+    assert "or: %memprobe release " in shown, shown
     wanted = shown.split("or: %memprobe release ")[1].split()[0].partition("\x1b")[0]
     assert "del left" in printed(work, f"%memprobe release {wanted} --dry-run")
     assert "--yes" in printed(work, f"%memprobe release {wanted}")
