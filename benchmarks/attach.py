@@ -2,12 +2,13 @@
 
     python benchmarks/attach.py [--minutes N] [--seconds S] [--kind K] [--interpreter V]
                                 [--kills] [--peers] [--live] [--latency] [--again]
-                                [-o reports/attach.md]
+                                [-o FILE]
 
 A piece is one process of one kind in one interpreter: requests that are only acknowledged, then
 whole attaches, then a look whether its output is bit for bit what it always is. The cells with the
 fewest requests come first. What the pieces found is kept below ``benchmarks/.cache``: a soak that
 was cut short goes on, and the page tells of all pieces. ``--again`` forgets the earlier ones.
+``--latency`` has a page of its own, ``reports/attach-latency.md``.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from attaching import cells
 from environments import CACHE
 
 KEPT = CACHE / "attach" / "pieces.jsonl"
+REPORT = "reports/attach.md"
 
 
 def main() -> int:
@@ -49,11 +51,12 @@ def main() -> int:
         _each((live.pieces if options.live else live.latencies)(options.rounds), until)
     else:
         _soak(options, until)
-    from attaching.page import page
+    from attaching.page import latencies, page
 
-    text, well = page(_pieces())
-    Path(options.output).write_text(text, encoding="utf-8")
-    print(f"wrote {options.output}", file=sys.stderr)
+    text, well = (latencies(_pieces()), True) if options.latency else page(_pieces())
+    output = Path(options.output or ("reports/attach-latency.md" if options.latency else REPORT))
+    output.write_text(text, encoding="utf-8")
+    print(f"wrote {output}", file=sys.stderr)
     return 0 if well else 1
 
 
@@ -109,7 +112,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--latency", action="store_true", help="request to answer instead")
     parser.add_argument("--rounds", type=int, default=100, help="of these (default: 100)")
     parser.add_argument("--again", action="store_true", help="forget the pieces of before")
-    parser.add_argument("-o", "--output", default="reports/attach.md")
+    parser.add_argument("-o", "--output", help=f"default: {REPORT}, or that of --latency")
     return parser.parse_args()
 
 

@@ -21,6 +21,23 @@ not taken within 30 s, and withdrawn. Where nothing went wrong in n, the true ra
 """
 
 
+LATENCIES = """# How long attaching takes
+
+Each request is sent alone, to a process that nothing else is attached to; made by
+`python benchmarks/attach.py --latency`. What happens to processes that are attached to thousands of
+times is in [attach.md](attach.md). Goals, for a quiet machine: an answer within 100 ms (p50) and
+1 s (p99), a first line within 600 ms.
+"""
+
+
+def latencies(pieces: list[Piece]) -> str:
+    """Return the page of what ``--latency`` has measured."""
+    told = [one for one in pieces if "latency" in one]
+    parts = [LATENCIES, machine.sentence([one["load"] for one in told if "load" in one]),
+             _latency(told, [])]  # fmt: skip
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
+
+
 def page(pieces: list[Piece]) -> tuple[str, bool]:
     """Return the page, and whether nothing has gone wrong."""
     soaked = [one for one in pieces if "requests" in one]
