@@ -160,6 +160,7 @@ class Engines:
         pause = native.pause_of_copy(rss)
         if manner != AT_REST and pause > max_pause_ns:
             self.note = f"a copy of the process would pause it for about {pause / 1e6:.0f} ms"
+            native.declined()
             return None
         return native
 

@@ -31,6 +31,7 @@ BYTES_PER_OBJECT = 110  # of the walker's tables, at most
 LEAST_OBJECT = 24  # bytes of the smallest one with the reference to it
 SPARE = 64 << 20  # bytes of tables that are always allowed for
 NS_PER_GIB = 60_000_000  # of a copy's page tables: first guess, replaced by what was measured
+_FORGETTING = 0.8  # what is left of that time whenever it has kept a copy from being made
 DESCRIBING_NS = 100_000_000  # for samples of texts, after the walk
 
 
@@ -51,6 +52,10 @@ class Native:
     def pause_of_copy(self, rss: int | None) -> int:
         """Return about how many ns a copy of a process of ``rss`` bytes takes."""
         return int((rss or 0) / 2**30 * self._ns_per_gib)
+
+    def declined(self) -> None:
+        """Note that no copy was made for what the last one took: the next may be quicker."""
+        self._ns_per_gib = max(NS_PER_GIB, self._ns_per_gib * _FORGETTING)
 
     def at_rest(
         self, found: list[Root], stops: set[int], asked: Sequence[str], budget_ns: int
@@ -96,9 +101,10 @@ class Native:
         request, walk = self._prepared(found, stops, asked, budget_ns)
         try:
             packed = self._packed(request, True, rss=rss)  # its lists are emptied below
-            began = time.monotonic_ns()
+            # Its CPU time: on a busy machine, or a starved process, whatever one does takes longer.
+            began = time.thread_time_ns()
             child = Child(self.walker, packed, SECONDS, account_words.known(request.owned))
-            self._learn_pause(time.monotonic_ns() - began, rss)
+            self._learn_pause(time.thread_time_ns() - began, rss)
         finally:
             request.forget()
         return Job(self, child, request, walk, found)
