@@ -22,6 +22,7 @@ from memprobe.errors import RecordingError, TargetError
 from memprobe.recording.naming import free
 from memprobe.recording.schema import Allocations, Event, Record, Snapshot
 from memprobe.targets.allocation_reading import Question, answer
+from memprobe.targets.session import write_private
 
 SUFFIX = ".memray.bin"
 DOCS = "allocations.md"
@@ -54,8 +55,7 @@ class AllocationLog:
         try:
             with suppress(FileNotFoundError):
                 path.unlink()
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            os.close(os.open(path, flags, 0o600))
+            write_private(path, b"")
         except OSError as error:
             raise RecordingError(
                 f"cannot write allocations to {path}",

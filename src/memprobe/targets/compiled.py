@@ -1,7 +1,7 @@
 """The probe's modules as this Python compiles them, for a target that has the same bytecode.
 
-To compile them all takes a tenth of a second of the target's time; to read them a hundredth.
-Whoever has another Python, or may not read the file, compiles the texts.
+To read them takes much less of the target's time than to compile them all. Whoever has another
+Python, or may not read the file, compiles the texts.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from types import CodeType
 from typing import Any
 
 from memprobe.targets.payload import PACKAGE, texts
+from memprobe.targets.session import write_private
 
 NAME = "codes"  # of the file in the session folder
-_FORMAT = 2  # of marshal: every Python reads it; the codes themselves are bytes in it
+FORMAT = 2  # of marshal: every Python reads it; the codes themselves are bytes in it
 
 
 @functools.lru_cache(maxsize=1)
@@ -55,7 +56,7 @@ def beside(folder: Path) -> Iterator[None]:
     """Keep them in the session folder while the block runs; it works without them, and slower."""
     path = folder / NAME
     with contextlib.suppress(OSError, ImportError):
-        _write(path, marshal.dumps(parts(), _FORMAT))
+        write_private(path, marshal.dumps(parts(), FORMAT))
     try:
         yield
     finally:
@@ -68,9 +69,3 @@ def _placed(code: CodeType, file: str) -> CodeType:
         _placed(one, file) if isinstance(one, CodeType) else one for one in code.co_consts
     )
     return code.replace(co_filename=file, co_consts=inner)
-
-
-def _write(path: Path, content: bytes) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with open(os.open(path, flags, 0o600), "wb") as file:
-        file.write(content)

@@ -25,7 +25,7 @@ from memprobe.targets.pending.injector import Failed, Injector
 from memprobe.targets.pending.refusal import Queued, Refused
 from memprobe.targets.process_payload import NAME, payload
 from memprobe.targets.processes import read_processes
-from memprobe.targets.session import SessionFolder
+from memprobe.targets.session import SessionFolder, write_private
 
 DOCS = "attaching.md"
 PENDING, REMOTE = "pending-call", "remote-exec"
@@ -100,7 +100,7 @@ def _entered(
 ) -> dict[str, Any]:
     """Have the target read the payload; return the probe's answer."""
     deadline = time.monotonic() + timeout
-    _write(folder.path / NAME, payload(folder.config, time.time() + timeout))
+    write_private(folder.path / NAME, payload(folder.config, time.time() + timeout))
     try:
         with Replies(folder) as replies:
             waiting = _Waiting(interrupts, say)
@@ -195,12 +195,6 @@ def _answer(replies: Replies, deadline: float, waiting: _Waiting, timeout: float
             docs=DOCS,
         )
     return answer
-
-
-def _write(path: Path, content: bytes) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with open(os.open(path, flags, 0o600), "wb") as file:
-        file.write(content)
 
 
 def _refused(pid: int, reason: Refused) -> TargetError:

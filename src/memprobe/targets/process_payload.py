@@ -13,7 +13,6 @@ from memprobe.targets import compiled
 from memprobe.targets.payload import PACKAGE, texts
 
 NAME = "payload"
-_FORMAT = 2  # of marshal: every Python reads it
 
 # Runs inside the target, in a thread of its own, with the payload's entries as its globals.
 _LOADER = r"""
@@ -75,7 +74,9 @@ def _memprobe_forget():
 def _memprobe_main():
     _memprobe_tell(config, '{"id": "taken"}')
     try:
-        answer = _memprobe_enter(texts, codes, magic, version, config, expires)
+        # Taken out: these globals live as long as the finder, which keeps what it still needs.
+        taken = [globals().pop(name) for name in ("texts", "codes")]
+        answer = _memprobe_enter(*taken, magic, version, config, expires)
     except BaseException as error:
         _memprobe_forget()
         said = (type(error).__name__ + ": " + str(error)).replace("\\", "/").replace('"', "'")
@@ -96,7 +97,7 @@ def payload(config: dict[str, Any], expires: float) -> bytes:
         "loader": _LOADER, "texts": texts(), **compiled.parts(), "version": VERSION,
         "config": _plain(config), "expires": expires,
     }  # fmt: skip
-    return marshal.dumps(parts, _FORMAT)
+    return marshal.dumps(parts, compiled.FORMAT)
 
 
 def _plain(value: Any) -> Any:

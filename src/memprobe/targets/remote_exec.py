@@ -19,7 +19,7 @@ from memprobe.targets.pending.address_space import Memory, read_maps
 from memprobe.targets.pending.refusal import Queued, Refused
 from memprobe.targets.pending.runtime import find_runtime
 from memprobe.targets.pending.scratch import interpreter_for
-from memprobe.targets.session import SessionFolder
+from memprobe.targets.session import SessionFolder, write_private
 
 PATIENCE = 20.0  # seconds for the interpreter that asks
 LOOK = 0.005
@@ -57,9 +57,7 @@ def _written(place: Path, pid: int, text: bytes) -> Path:
     """Write the script into a folder of its own, which stays as long as the target lives."""
     place.mkdir(mode=0o700)
     for name, content in ((left_behind.HOST, left_behind.host_line(pid).encode()), (_SCRIPT, text)):
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open(place / name, flags, 0o600), "wb") as file:
-            file.write(content)
+        write_private(place / name, content)
     return place / _SCRIPT
 
 

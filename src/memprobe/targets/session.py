@@ -71,8 +71,8 @@ class SessionFolder:
             path.mkdir(mode=0o700)
             for name in FIFOS:
                 os.mkfifo(path / name, 0o600)
-            _write_private(path / "config.json", json.dumps(full).encode())
-            _write_private(path / left_behind.HOST, left_behind.host_line().encode())
+            write_private(path / "config.json", json.dumps(full).encode())
+            write_private(path / left_behind.HOST, left_behind.host_line().encode())
         except OSError as error:
             shutil.rmtree(path, ignore_errors=True)
             raise _refused(path, (error.strerror or str(error)).lower()) from error
@@ -182,7 +182,8 @@ def _is_private(path: Path, *, need_mode: bool) -> bool:
     return not (need_mode and stat.S_IMODE(status.st_mode) & 0o077)
 
 
-def _write_private(path: Path, content: bytes) -> None:
+def write_private(path: Path, content: bytes) -> None:
+    """Write a new file that only this user can open. Raises OSError where there is one already."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with open(os.open(path, flags, 0o600), "wb") as file:
         file.write(content)

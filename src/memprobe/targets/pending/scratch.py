@@ -22,6 +22,7 @@ from memprobe.targets.pending.layout import Layout, from_answer
 from memprobe.targets.pending.refusal import Refused
 from memprobe.targets.pending.runtime import Runtime
 from memprobe.targets.processes import environment, link
+from memprobe.targets.session import write_private
 
 PATIENCE = 20.0  # seconds: a machine may be busy
 _PYTHON = re.compile(r"python3?(\.\d+)?d?$")
@@ -140,7 +141,5 @@ def _kept(folder: Path) -> dict[str, dict[str, Any]]:
 def _keep(folder: Path, answers: dict[str, dict[str, Any]]) -> None:
     name = folder / f".{_KEPT}.{secrets.token_hex(4)}"
     with contextlib.suppress(OSError):
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open(name, flags, 0o600), "w", encoding="utf-8") as file:
-            json.dump(answers, file)
+        write_private(name, json.dumps(answers).encode())
         os.replace(name, folder / _KEPT)
