@@ -1,67 +1,97 @@
-"""Entering a Jupyter kernel through its control channel, and leaving no trace of having entered.
+"""Entering a Jupyter kernel through its control channel: what the request does there.
 
-What the request disturbs in the kernel, and how that is put back, is in ``traces``.
+It travels as ``visiting`` says, and brings the probe's own package, from the session folder or from
+the request itself.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-import time
-import types
 
-from . import bootstrap, notebook
-from .traces import IDENTITY, Traces
+from . import visiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+FILE = "probe"  # of the session folder
+_CHUNK = 1 << 22
 
-def enter(config: dict[str, Any], expires: float) -> None:
-    """Start or join the probe; ``settle`` must follow, as the request's user expression.
 
-    ``expires`` (unix seconds): a request that waited longer, because C code held the GIL, does
-    nothing: whoever sent it has given up.
+def begin(config: dict[str, Any], version: str, expires: float, packed: str = "") -> None:
+    """Start or join the probe of that version; ``visiting.settle`` must follow.
+
+    ``packed`` is what the session folder's file has for others: a kernel that cannot read it.
     """
-    visit: Any = types.ModuleType(IDENTITY)
-    sys.modules[IDENTITY] = visit
-    visit.answer = {"ok": False, "error": "expired"}
-    shell = notebook.running_shell()
-    if shell is None:
-        visit.answer = {"ok": False, "error": "no IPython shell"}
-        return
-    visit.traces = Traces(shell)
-    if time.time() < expires:
-        try:
-            visit.answer = _begun(config, shell)
-        except Exception as error:
-            answer = {"ok": False, "error": f"{type(error).__name__}: {error}"}
-            visit.answer = answer
-    # Last, so that a cell that ends meanwhile has the shortest time to be overlooked.
-    visit.traces.remember_result()
+
+    def act(shell: Any) -> dict[str, Any]:
+        parts = _unpacked(packed) if packed else _read(config["folder"])
+        scope: dict[str, Any] = {}
+        exec(compile(parts["loader"], "<memprobe>", "exec"), scope)
+        scope["_memprobe_load"](parts["texts"], version, _codes(parts))
+        return _begun(config, shell)
+
+    visiting.begin(act, expires, at_last=_tidy)
+
+
+def _unpacked(packed: str) -> dict[str, Any]:
+    import base64
+    import json
+    import zlib
+
+    parts: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(packed)))
+    return parts
+
+
+def _read(folder: str) -> dict[str, Any]:
+    """Return the parts that the session folder has, if both are this user's alone. May raise."""
+    import marshal
+
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    opened: list[int] = []
+    content = b""
+    try:
+        opened.append(os.open(folder, flags | os.O_DIRECTORY))
+        opened.append(os.open(FILE, flags, dir_fd=opened[0]))
+        for one in opened:
+            status = os.fstat(one)
+            if status.st_uid != os.geteuid() or status.st_mode & 0o77:
+                raise PermissionError("the session folder is not private")
+        while part := os.read(opened[1], _CHUNK):
+            content += part
+    finally:
+        for one in opened:
+            os.close(one)
+    parts: dict[str, Any] = marshal.loads(content)
+    return parts
+
+
+def _codes(parts: dict[str, Any]) -> dict[str, bytes]:
+    """Return the modules as compiled, where this Python has that bytecode."""
+    import importlib.util
+
+    codes: dict[str, bytes] = parts.get("codes", {})
+    return codes if parts.get("magic") == importlib.util.MAGIC_NUMBER else {}
 
 
 def _begun(config: dict[str, Any], shell: Any) -> dict[str, Any]:
     """Start or join the probe; or do the one thing that was asked, to whatever probe is there."""
+    from memprobe_probes import bootstrap  # what has just come, or was there
+
     if "only" in config:
         bootstrap.outlive_departure()
         told = bootstrap.command(config["only"])
         return {"ok": True, "told": told, "pid": os.getpid()}
     if config.get("courier"):
-        from . import courier
+        from memprobe_probes import courier
 
         return courier.enter(config, shell.kernel)
     return bootstrap.start(config)
 
 
-def settle() -> str:
-    """Put back what the request disturbed and return the answer as JSON."""
-    visit: Any = sys.modules.pop(IDENTITY)
-    traces = getattr(visit, "traces", None)
-    if traces is not None:
-        traces.remove()
-    if bootstrap.active() is None and not bootstrap.leaving():
+def _tidy() -> None:
+    """Take the probe's modules out again where no probe is in them."""
+    bootstrap: Any = sys.modules.get("memprobe_probes.bootstrap")
+    if bootstrap is not None and bootstrap.active() is None and not bootstrap.leaving():
         bootstrap.leave_nothing()
-    return json.dumps(visit.answer)

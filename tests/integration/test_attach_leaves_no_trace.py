@@ -11,7 +11,7 @@ from kernels import PATIENCE, Kernel
 from traces import FINGERPRINT, SETUP, differences
 
 from memprobe.errors import TargetError
-from memprobe.targets import payload, visit
+from memprobe.targets import kernel_request, payload, probe_file, visit
 from memprobe.targets.kernel import AttachOptions, attach
 
 
@@ -66,7 +66,28 @@ def test_a_busy_kernel_is_as_before_after_a_visit(kernel: Kernel, tmp_path: Path
     assert changed == {}, changed
 
 
-def test_the_last_result_and_callbacks_do_not_notice(kernel: Kernel, tmp_path: Path) -> None:
+def _came_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = kernel_request.content
+
+    def expired(module: str, **arguments: Any) -> dict[str, Any]:
+        return content(module, **{**arguments, "expires": 0.0})
+
+    monkeypatch.setattr(kernel_request, "content", expired)
+
+
+def _finds_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a request that waited until we had given up and removed the folder."""
+    monkeypatch.setattr(probe_file, "FILE", "elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "cause"),
+    [(None, ""), (_came_too_late, "expired"), (_finds_no_file, "FileNotFoundError")],
+    ids=["attached", "expired", "without a folder"],
+)
+def test_the_last_result_and_callbacks_do_not_notice(
+    kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Any, cause: str
+) -> None:
     """A thread in the kernel looks before and after, for every cell replaces the last result."""
     kernel.run(
         "import threading\n"
@@ -82,8 +103,13 @@ def test_the_last_result_and_callbacks_do_not_notice(kernel: Kernel, tmp_path: P
         "watch = threading.Thread(target=look); watch.start()\n"
     )
     (tmp_path / "gate").write_text("x")
-    kernel_seen = tmp_path / "c.memprobe"
-    _visit(kernel, kernel_seen)
+    if spoil is None:
+        _visit(kernel, tmp_path / "c.memprobe")
+    else:
+        spoil(monkeypatch)
+        with pytest.raises(TargetError) as caught:
+            _visit(kernel, tmp_path / "c.memprobe")
+        assert cause in caught.value.cause
     (tmp_path / "gate").write_text("x")
     kernel.run("watch.join()")
     before, after = kernel.value("seen")
@@ -130,7 +156,7 @@ def test_asking_which_notebook_it_is_leaves_nothing(kernel: Kernel, tmp_path: Pa
 def test_a_question_that_fails_leaves_nothing(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(visit, "MODULES", ("frames", "traces", "waste", "whereabouts"))
+    monkeypatch.setattr(kernel_request, "MODULES", ("frames", "traces", "waste", "visiting"))
     before = kernel.value("_describe()")
     with pytest.raises(TargetError) as caught:
         _asked(kernel)
@@ -138,16 +164,41 @@ def test_a_question_that_fails_leaves_nothing(
     assert differences(before, kernel.value("_describe()")) == {}
 
 
+@pytest.mark.parametrize("reads", [True, False], ids=["from the folder", "in the request"])
 def test_a_probe_that_cannot_start_leaves_nothing(
-    kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: bool
 ) -> None:
     broken = {**payload.texts(), f"{payload.PACKAGE}.zzz": "def broken(:"}
     monkeypatch.setattr(payload, "texts", lambda: broken)
-    payload._packed.cache_clear()
+    monkeypatch.setattr(probe_file, "texts", lambda: broken)
+    monkeypatch.setattr(probe_file, "_seen", lambda path, pid: reads)
+    payload.packed.cache_clear()
     before = kernel.value("_describe()")
     with pytest.raises(TargetError) as caught:
         attach(kernel.connection_file, kernel.pid, AttachOptions(output=tmp_path / "d.memprobe"))
-    payload._packed.cache_clear()
+    payload.packed.cache_clear()
     assert "SyntaxError" in caught.value.cause
     assert kernel.value("hasattr(__import__('sys'), 'last_value')") is False
     assert differences(before, kernel.value("_describe()")) == {}
+
+
+def test_a_kernel_that_cannot_read_our_folder_has_the_probe_from_the_request(
+    kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    source = kernel_request.source
+
+    def counted(module: str, **arguments: Any) -> str:
+        text = source(module, **arguments)
+        sent.append(len(text))
+        return text
+
+    monkeypatch.setattr(kernel_request, "source", counted)
+    _visit(kernel, tmp_path / "e.memprobe")
+    monkeypatch.setattr(probe_file, "_seen", lambda path, pid: False)
+    before = kernel.value("_describe()")
+    _visit(kernel, tmp_path / "f.memprobe")
+    assert differences(before, kernel.value("_describe()")) == {}
+    short, long = sent
+    assert short < 12_000  # IPython takes a third of a second for each million signs
+    assert long > 20 * short

@@ -20,7 +20,7 @@ from building import obstacle
 import memprobe
 import memprobe_probes
 from memprobe.recording import schema
-from memprobe.targets import payload
+from memprobe.targets import kernel_request, payload
 
 ROOT = Path(__file__).parents[2]
 PROBES = ROOT / "probes" / "memprobe_probes"
@@ -221,21 +221,33 @@ def test_the_probe_imports_on_every_python_without_any_package(python: str) -> N
 def test_the_injected_probe_works_on_every_python_without_any_file(
     python: str, tmp_path: Path
 ) -> None:
-    source = payload.request_source({"session": "5b0c"}, time.time() + 60)
+    (tmp_path / "texts.json").write_text(json.dumps(payload.texts()))
     code = (
-        "import sys\n"
-        f"{source}\n"
-        "texts = [name for name in sys.modules if name.startswith('memprobe_probes')]\n"
-        "files = [getattr(sys.modules[name], '__file__', None) for name in texts]\n"
-        "count = len(texts)\n"
-        f"answer = {payload.ANSWER}\n"
-        "import json; print(json.dumps([count, files.count(None), json.loads(answer)]))"
+        "import json, sys\n"
+        f"{payload.LOADING}\n"
+        f"with open({str(tmp_path / 'texts.json')!r}) as file: texts = json.load(file)\n"
+        f"_memprobe_load(texts, {memprobe_probes.VERSION!r})\n"
+        "names = [name for name in sys.modules if name.startswith('memprobe_probes')]\n"
+        "files = [getattr(sys.modules[name], '__file__', None) for name in names]\n"
+        "print(json.dumps([len(names), files.count(None)]))"
     )
     script = tmp_path / "inject.py"
     script.write_text(code)
-    count, without_file, answer = json.loads(run(python, "-I", "-S", str(script)))
+    count, without_file = json.loads(run(python, "-I", "-S", str(script)))
     assert (count, without_file) == (len(modules()), count)
-    assert answer == {"ok": False, "error": "no IPython shell"}  # it ran, and this is no kernel
+
+
+def test_a_request_runs_on_every_python(python: str, tmp_path: Path) -> None:
+    request = kernel_request.source(
+        "entry", config={"session": "5b0c"}, version=memprobe_probes.VERSION,
+        expires=time.time() + 60, packed=payload.packed(),
+    )  # fmt: skip
+    script = tmp_path / "request.py"
+    look = "print([one for one in __import__('sys').modules if 'memprobe' in one])"
+    script.write_text(f"{request}\nprint({kernel_request.ANSWER})\n{look}\n")
+    answer, left = run(python, "-I", "-S", str(script)).splitlines()
+    assert json.loads(answer) == {"ok": False, "error": "no IPython shell"}  # this is no kernel
+    assert left == "[]"
 
 
 def test_the_payload_carries_every_module_of_the_probe() -> None:

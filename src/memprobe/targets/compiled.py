@@ -1,26 +1,21 @@
 """The probe's modules as this Python compiles them, for a target that has the same bytecode.
 
 To read them takes much less of the target's time than to compile them all. Whoever has another
-Python, or may not read the file, compiles the texts.
+Python compiles the texts.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib.util
 import marshal
 import os
-from collections.abc import Iterator
 from importlib.machinery import PathFinder
-from pathlib import Path
 from types import CodeType
 from typing import Any
 
 from memprobe.targets.payload import PACKAGE, texts
-from memprobe.targets.session import write_private
 
-NAME = "codes"  # of the file in the session folder
 FORMAT = 2  # of marshal: every Python reads it; the codes themselves are bytes in it
 
 
@@ -49,18 +44,6 @@ def _code(name: str) -> CodeType | None:
     get_code = getattr(spec and spec.loader, "get_code", None)
     code = get_code(name) if get_code is not None else None
     return code if isinstance(code, CodeType) else None
-
-
-@contextlib.contextmanager
-def beside(folder: Path) -> Iterator[None]:
-    """Keep them in the session folder while the block runs; it works without them, and slower."""
-    path = folder / NAME
-    with contextlib.suppress(OSError, ImportError):
-        write_private(path, marshal.dumps(parts(), FORMAT))
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
 
 
 def _placed(code: CodeType, file: str) -> CodeType:

@@ -19,13 +19,13 @@ from memprobe.errors import TargetError
 from memprobe.recording.drain import Drain
 from memprobe.recording.schema import End, Record
 from memprobe.recording.writer import RecordingWriter
-from memprobe.targets import compiled, walker_file
+from memprobe.targets import kernel_request, probe_file, walker_file
 from memprobe.targets.alive import AliveWatch
 from memprobe.targets.interrupts import Interrupts
 from memprobe.targets.outside import OutsideSampler
-from memprobe.targets.payload import ANSWER, request_source
+from memprobe.targets.payload import packed
 from memprobe.targets.session import SessionFolder
-from memprobe_probes import limits
+from memprobe_probes import VERSION, limits
 
 if TYPE_CHECKING:
     from memprobe.targets.allocation_log import AllocationLog
@@ -74,8 +74,8 @@ def attach(
     interrupts = interrupts or Interrupts()
 
     def through_control(folder: SessionFolder) -> dict[str, Any]:
-        with compiled.beside(folder.path):
-            return enter(connection_file, folder.config, options.timeout, interrupts)
+        with probe_file.beside(folder.path, pid) as reads:
+            return enter(connection_file, folder.config, options.timeout, interrupts, reads=reads)
 
     return follow(
         pid, session_config(pid, options), options, connection_file, interrupts, through_control
@@ -275,36 +275,36 @@ def served_again(connection_file: Path, old_pid: int) -> bool:
 
 
 def enter(
-    connection_file: Path, config: dict[str, Any], timeout: float, interrupts: Interrupts
-) -> dict[str, Any]:
+    connection_file: Path, config: dict[str, Any], timeout: float, interrupts: Interrupts, *,
+    reads: bool,
+) -> dict[str, Any]:  # fmt: skip
     """Run the payload in the kernel and return the probe's answer.
 
     The kernel is asked what it is first: only IPython's own kernels run code in the process
-    that answers. ``timeout`` in seconds, for each of the two requests.
+    that answers. ``timeout`` in seconds, for each of the requests; ``reads``: whether the kernel
+    can have the probe from the session folder.
     """
     with _client(connection_file) as client:
         ask = functools.partial(_request, client, timeout=timeout, interrupts=interrupts)
-        return enter_by(ask, connection_file.name, config, lambda: time.time() + timeout)
+        return enter_by(
+            ask, connection_file.name, config, lambda: time.time() + timeout, reads=reads
+        )
 
 
 def enter_by(
     ask: Callable[[str, dict[str, Any]], dict[str, Any]], named: str, config: dict[str, Any],
-    expires: Callable[[], float],
+    expires: Callable[[], float], *, reads: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """Do what ``enter`` does over any way to ``ask`` a kernel's control channel.
 
     ``named``: whose kernel it is, for errors; ``expires``: asked once the kernel has
-    answered, in unix seconds of its clock.
+    answered, in unix seconds of its clock; ``reads`` as there.
     """
     _refuse_foreign(ask("kernel_info_request", {}), named)
-    content = {
-        "code": request_source(config, expires()),
-        "silent": True,
-        "store_history": False,
-        "user_expressions": {"memprobe": ANSWER},
-        "allow_stdin": True,
-        "stop_on_error": False,
-    }
+    content = kernel_request.content(
+        "entry", config=config, version=VERSION, expires=expires(),
+        packed="" if reads else packed(),
+    )  # fmt: skip
     answer = answer_of(ask("execute_request", content))
     # The kernel remembers the last control request: let that be a small one.
     with contextlib.suppress(TargetError):

@@ -1,4 +1,4 @@
-"""The probe as one line of Python that a kernel can run without having memprobe installed."""
+"""The probe's sources, as something that has no memprobe installed can run them."""
 
 from __future__ import annotations
 
@@ -52,59 +52,6 @@ def _memprobe_load(texts, version, codes=()):
 
 _LOADER = f"{LOADING}_memprobe_load(TEXTS, VERSION)\n"
 
-# What `compiled.beside` has put into the private session folder, if that is the user's alone.
-_WITH_CODES = f"""{LOADING}
-def _memprobe_codes(folder):
-    import importlib.util, marshal, os
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-    opened, content = [], b""
-    try:
-        opened.append(os.open(folder, flags | os.O_DIRECTORY))
-        opened.append(os.open("codes", flags, dir_fd=opened[0]))
-        for one in opened:
-            status = os.fstat(one)
-            if status.st_uid != os.geteuid() or status.st_mode & 0o77:
-                return ()
-        while part := os.read(opened[1], 1 << 22):
-            content += part
-        parts = marshal.loads(content)
-        return parts["codes"] if parts["magic"] == importlib.util.MAGIC_NUMBER else ()
-    except (OSError, ValueError, KeyError, TypeError, EOFError):
-        return ()
-    finally:
-        for one in opened:
-            os.close(one)
-_memprobe_load(TEXTS, VERSION, _memprobe_codes(CONFIG["folder"]) if "folder" in CONFIG else ())
-"""
-
-_ENTER = """
-from memprobe_probes import entry
-entry.enter(CONFIG, EXPIRES)
-"""
-
-_OPENER = """
-import base64, json, zlib
-parts = json.loads(zlib.decompress(base64.b64decode(_memprobe_entry)))
-scope = {"__name__": "_memprobe_entry", "TEXTS": parts["texts"], **json.loads(NAMES)}
-try:
-    exec(compile(parts["loader"], "<memprobe>", "exec"), scope)
-except BaseException as error:
-    # Raised further, it would replace the user's own sys.last_value and last traceback.
-    import sys, types
-    answer = {"ok": False, "error": type(error).__name__ + ": " + str(error)}
-    if "_memprobe_entry" in sys.modules:  # it has entered: its own settle cleans up
-        sys.modules["_memprobe_entry"].answer = answer
-    else:
-        def settle():
-            del sys.modules["memprobe_probes.entry"]
-            return json.dumps(answer)
-        import linecache
-        request = sys._getframe(1).f_code.co_filename
-        linecache.cache.pop(request, None)
-        failed = sys.modules["memprobe_probes.entry"] = types.ModuleType("memprobe_probes.entry")
-        failed.settle = settle
-"""
-
 # A lambda has a namespace of its own; a name that a cell binds would stay in the notebook.
 _CELL = '''# memprobe @VERSION@: records what keeps memory alive here, and says how to end that.
 (lambda text: [
@@ -119,37 +66,22 @@ _CELL = '''# memprobe @VERSION@: records what keeps memory alive here, and says 
 """)
 '''
 
-# What the kernel evaluates after the request, and whose value comes back in the reply.
-ANSWER = "__import__('sys').modules['memprobe_probes.entry'].settle()"
-
-
-def request_source(config: dict[str, Any], expires: float) -> str:
-    """Return the one expression to execute in the kernel; it binds no name there.
-
-    ``expires`` in unix seconds: past it the request does nothing.
-    """
-    from memprobe_probes import VERSION
-
-    blob = base64.b64encode(_packed()).decode()
-    names = json.dumps({"VERSION": VERSION, "CONFIG": config, "EXPIRES": expires})
-    scope = f"{{'_memprobe_entry': {blob!r}, 'NAMES': {names!r}}}"
-    return f"__import__('builtins').exec({_OPENER!r}, {scope})"
-
 
 def cell(config: dict[str, Any]) -> str:
     """Return a cell to paste into a notebook that we cannot enter; it binds no name there."""
     from memprobe_probes import VERSION
 
     parts = {"loader": _LOADER, "texts": texts(), "config": config, "version": VERSION}
-    packed = base64.b64encode(lzma.compress(json.dumps(parts).encode(), preset=9)).decode()
-    lines = "\n".join(packed[at : at + CELL_WIDTH] for at in range(0, len(packed), CELL_WIDTH))
+    text = base64.b64encode(lzma.compress(json.dumps(parts).encode(), preset=9)).decode()
+    lines = "\n".join(text[at : at + CELL_WIDTH] for at in range(0, len(text), CELL_WIDTH))
     return _CELL.replace("@VERSION@", VERSION).replace("@PACKED@", lines)
 
 
 @functools.lru_cache(maxsize=1)
-def _packed() -> bytes:
-    parts = {"loader": _WITH_CODES + _ENTER, "texts": texts()}
-    return zlib.compress(json.dumps(parts).encode(), 9)
+def packed() -> str:
+    """Return what a request carries to a kernel that cannot read our files."""
+    parts = {"loader": LOADING, "texts": texts()}
+    return base64.b64encode(zlib.compress(json.dumps(parts).encode(), 9)).decode()
 
 
 def texts() -> dict[str, str]:
