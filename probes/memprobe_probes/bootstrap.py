@@ -256,10 +256,13 @@ def _at_exit() -> None:
             continue
 
 
-def _gone() -> None:
-    """The last act of the probe's thread: whoever follows from afar gets the last records first."""
+def _gone() -> list[Any]:
+    """Undo what ``start`` did, on the probe's thread; return the modules that nobody needs now.
+
+    Whoever follows from afar gets the last records first.
+    """
     _with_courier("see_off", wait=_watcher is not None and _watcher.stop_reason != "lease-expired")
-    leave_nothing()
+    return leave_nothing()
 
 
 def _with_courier(act: str, **options: Any) -> None:
@@ -272,17 +275,22 @@ def _with_courier(act: str, **options: Any) -> None:
         pass
 
 
-def leave_nothing() -> None:
-    """Undo what ``start`` did, and take an injected package out of ``sys.modules``."""
+def leave_nothing() -> list[Any]:
+    """Undo what ``start`` did, and take an injected package out of ``sys.modules``.
+
+    Returns its modules, to be dissolved when the caller needs none of them any more.
+    """
     atexit.unregister(_at_exit)
     package = sys.modules.get(__package__ or "")
     finder = getattr(package, FINDER, None)
     if finder is not None and finder in sys.meta_path:
         sys.meta_path.remove(finder)
-    if getattr(package, INJECTED, False):
-        for name in _own_modules():
-            del sys.modules[name]
+        finder.sources.clear()
+    own = _own_modules() if getattr(package, INJECTED, False) else {}
+    for name in own:
+        del sys.modules[name]
     _forget()  # last: whoever waits for our departure may start again now
+    return list(own.values())
 
 
 def leaving() -> bool:

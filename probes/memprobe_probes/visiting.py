@@ -56,10 +56,11 @@ def settle() -> str:
         visit.at_last()
     except Exception:
         pass  # the answer is wanted all the same
-    package = __name__.split(".")[0]
-    for name in [one for one in list(sys.modules) if one.split(".")[0] == package]:
-        del sys.modules[name]
-    return json.dumps(visit.answer)
+    answer, package = json.dumps(visit.answer), __name__.split(".")[0]
+    ours = [name for name in list(sys.modules) if name.split(".")[0] == package]
+    for names in [sys.modules.pop(name).__dict__ for name in ours]:
+        names.clear()  # functions and their module keep each other; nothing global is there now
+    return answer
 
 
 def _shell() -> Any:

@@ -14,6 +14,7 @@ import select
 import time
 
 from . import plain_json
+from .dissolve import dissolve
 from .measure import Probe
 
 TYPE_CHECKING = False
@@ -30,12 +31,12 @@ class Watcher:
     """Runs ``probe`` until ``stop`` is asked for, the lease ends or the process does.
 
     ``obey`` answers one command; ``gone`` is called last, on the thread, after everything of the
-    probe has been taken out.
+    probe has been taken out, and returns the modules that are to be dissolved.
     """
 
     def __init__(
         self, probe: Probe, obey: Callable[[dict[str, Any]], dict[str, Any]],
-        gone: Callable[[], None],
+        gone: Callable[[], list[Any]],
     ) -> None:  # fmt: skip
         self.probe = probe
         self.folder = str(probe.config["folder"])
@@ -105,7 +106,11 @@ class Watcher:
         except BaseException:
             self.stop_reason = self.stop_reason or "probe-error"
         finally:
-            self._leave()
+            modules = self._leave()
+            try:
+                dissolve(modules, self)
+            except BaseException:
+                pass  # what is left is collected some day
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -179,7 +184,8 @@ class Watcher:
         if late and not self.leases:
             self.stop_reason = "lease-expired"
 
-    def _leave(self) -> None:
+    def _leave(self) -> list[Any]:
+        modules: list[Any] = []
         try:
             if os.getpid() == self.probe.pid:
                 last = self.stop_reason if self.last_snapshot else None
@@ -189,12 +195,13 @@ class Watcher:
         self._close(self._control)
         self._control = -1
         try:
-            self._gone()
+            modules = self._gone()
         finally:
             # Last: the host takes it for "nothing of the probe is left". A forked child may keep
             # the FIFO open, so the end of file alone would not tell.
             self._say_gone()
             self._close(self._alive)
+        return modules
 
     def _say_gone(self) -> None:
         try:

@@ -202,3 +202,33 @@ def test_a_kernel_that_cannot_read_our_folder_has_the_probe_from_the_request(
     short, long = sent
     assert short < 12_000  # IPython takes a third of a second for each million signs
     assert long > 20 * short
+
+
+def test_its_memory_comes_back_without_a_garbage_collection(kernel: Kernel, tmp_path: Path) -> None:
+    _visit(kernel, tmp_path / "g.memprobe")  # what the first one makes libraries load stays
+    kernel.run(SIZES)
+    kernel.run("gc.collect(); gc.disable()")
+    try:
+        before = kernel.value("_used()")
+        for number in range(4):
+            _visit(kernel, tmp_path / f"h{number}.memprobe")
+        objects, taken = (
+            now - then for now, then in zip(kernel.value("_used()"), before, strict=True)
+        )
+    finally:
+        kernel.run("gc.enable(); del _used, _libc, _Info, ctypes, gc")
+    # Without it: 13,000 objects and 4 MB a visit.
+    assert objects < 4 * 2_500
+    assert taken < 4 * 1_000_000
+
+
+SIZES = """
+import ctypes, gc, sys
+_libc = ctypes.CDLL(None)
+class _Info(ctypes.Structure):
+    _fields_ = [(str(n), ctypes.c_size_t) for n in range(10)]
+_libc.mallinfo2.restype = _Info
+def _used():
+    info = _libc.mallinfo2()
+    return len(gc.get_objects()), getattr(info, "7") + 100 * sys.getallocatedblocks()
+"""

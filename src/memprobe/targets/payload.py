@@ -22,7 +22,7 @@ def _memprobe_load(texts, version, codes=()):
     if getattr(package, "VERSION", None) != version:
         class Texts(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             def find_spec(self, name, path=None, target=None):
-                if name in texts:
+                if name in self.texts:
                     return importlib.util.spec_from_loader(
                         name, self, origin="<" + name.replace(".", "/") + ">",
                         is_package=name == "memprobe_probes")
@@ -30,10 +30,11 @@ def _memprobe_load(texts, version, codes=()):
                 return None
             def exec_module(self, module):
                 name = module.__name__
-                exec(marshal.loads(codes[name]) if name in codes else
-                     compile(texts[name], "<" + name.replace(".", "/") + ".py>", "exec"),
+                exec(marshal.loads(self.codes[name]) if name in self.codes else
+                     compile(self.texts[name], "<" + name.replace(".", "/") + ".py>", "exec"),
                      module.__dict__)
         finder = Texts()
+        finder.texts, finder.codes = texts, codes
         sys.meta_path.insert(0, finder)
         try:
             for name in list(sys.modules):  # in one step: the program's threads import
@@ -48,6 +49,7 @@ def _memprobe_load(texts, version, codes=()):
             raise
         finally:
             sys.meta_path.remove(finder)
+            finder.texts = finder.codes = ()  # the modules keep the finder
 """
 
 _LOADER = f"{LOADING}_memprobe_load(TEXTS, VERSION)\n"

@@ -25,19 +25,20 @@ def _memprobe_enter(texts, codes, magic, version, config, expires):
         sources = {**texts, **(codes if same else {})}  # those of modules that were not made yet
         class Texts:
             def find_spec(self, name, path=None, target=None):
-                if name in sources:
+                if name in self.sources:
                     return ModuleSpec(name, self, origin="<" + name.replace(".", "/") + ">",
                                       is_package=name == "memprobe_probes")
             def create_module(self, spec):
                 return None
             def exec_module(self, module):
                 name = module.__name__
-                source = sources[name]
+                source = self.sources[name]
                 exec(marshal.loads(source) if type(source) is bytes else
                      compile(source, "<" + name.replace(".", "/") + ".py>", "exec"),
                      module.__dict__)
-                del sources[name]
+                del self.sources[name]
         finder = Texts()
+        finder.sources = sources
         for name in [one for one in list(sys.modules) if one.split(".")[0] == "memprobe_probes"]:
             del sys.modules[name]
         # First, for the package; then last: nobody else finds what is below it.
@@ -67,6 +68,7 @@ def _memprobe_forget():
     finder = getattr(package, "_memprobe_finder", None)
     if finder in sys.meta_path:
         sys.meta_path.remove(finder)
+        finder.sources.clear()
     if package is not None and getattr(package, "_memprobe_injected", False):
         for name in [one for one in list(sys.modules) if one.split(".")[0] == "memprobe_probes"]:
             del sys.modules[name]
