@@ -24,12 +24,14 @@ WHOLE = 20  # attaches of a piece
 FIRST_LINES = 10
 Found = dict[str, Any]
 
-# A cell that goes on until its gate is there, and whose result is known beforehand.
+# A cell that goes on until its gate is there, and whose result is known beforehand. It looks
+# rarely: each look lets go of the GIL for less than another thread needs to wake up, and whoever
+# does that all the time keeps even Jupyter's own requests waiting for seconds.
 CELL = """
 def _soak(gate):
     import hashlib, os
     digest, n = b"", 0
-    while not os.path.exists(gate):
+    while n % 100 or not os.path.exists(gate):
         sum(range(20000))
         digest = hashlib.sha256(digest + str(n).encode()).digest()
         n += 1
