@@ -6,7 +6,10 @@ import datetime
 import os
 import platform
 import re
+import subprocess
 from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def sentence(loads: list[float]) -> str:
@@ -22,6 +25,14 @@ def sentence(loads: list[float]) -> str:
 def load() -> float:
     """Return the load average of the last minute."""
     return round(os.getloadavg()[0], 2)
+
+
+def commit() -> str:
+    """Return the short name of the commit that is measured; nothing outside a checkout."""
+    said = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT
+    )
+    return said.stdout.strip()
 
 
 def cpu_model() -> str:

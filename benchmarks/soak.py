@@ -19,6 +19,7 @@ import tempfile
 from pathlib import Path
 
 from environments import CACHE, Unavailable, python_of
+from machine import commit
 from soaking.page import page
 from soaking.piece import soak
 
@@ -46,7 +47,7 @@ def main() -> int:
             )  # fmt: skip
         KEPT.parent.mkdir(parents=True, exist_ok=True)
         with KEPT.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(found) + "\n")
+            file.write(json.dumps({**found, "commit": commit()}) + "\n")
     text, well = page(_pieces())
     Path(options.output).write_text(text, encoding="utf-8")
     print(f"wrote {options.output}", file=sys.stderr)

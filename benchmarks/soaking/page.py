@@ -23,7 +23,10 @@ def page(pieces: list[Piece]) -> tuple[str, bool]:
     checks = _checks(pieces)
     rows = ["| | found | wanted |", "|---|--:|--:|"]
     rows += [f"| {what} | {found} | {wanted} |" for what, found, wanted, _ in checks]
-    parts = [INTRODUCTION, _measured(pieces), "\n".join(rows), _work(pieces), _cost(pieces)]
+    parts = [
+        INTRODUCTION, _measured(pieces), "\n".join(rows), _builds(pieces), _work(pieces),
+        _cost(pieces),
+    ]  # fmt: skip
     parts += _troubles(pieces)
     return "\n\n".join(part.strip() for part in parts if part) + "\n", all(row[3] for row in checks)
 
@@ -54,9 +57,25 @@ def _checks(pieces: list[Piece]) -> list[tuple[str, str, str, bool]]:
         _zero("work that has ended", sum(map(_ended, pieces))),
         _zero("holders of which snapshots said different bytes", sum(map(_unsure, pieces))),
     ]
-    grown = max(_growth(piece["rss"]) for piece in pieces)
-    rows.append(("memory, second half against first", f"{grown:+.1%}", f"{FLAT:.0%}", grown < FLAT))
+    newest = [piece for piece in pieces if piece.get("commit") == pieces[-1].get("commit")]
+    grown = max(_growth(piece["rss"]) for piece in newest)
+    what = "memory, second half against first" + (", newest build" if newest != pieces else "")
+    rows.append((what, f"{grown:+.1%}", f"{FLAT:.0%}", grown < FLAT))
     return rows
+
+
+def _builds(pieces: list[Piece]) -> str:
+    """Tell which builds the pieces are of, where there are several."""
+    told: dict[str, list[Piece]] = {}
+    for piece in pieces:
+        told.setdefault(piece.get("commit") or "unknown", []).append(piece)
+    if len(told) < 2:
+        return ""
+    rows = ["| build | snapshots | memory, second half against first |", "|---|--:|--:|"]
+    for commit, those in told.items():
+        grown = max(_growth(piece["rss"]) for piece in those)
+        rows.append(f"| {commit} | {sum(p['snapshots'] for p in those):,} | {grown:+.1%} |")
+    return "\n".join(rows)
 
 
 def _zero(what: str, found: int) -> tuple[str, str, str, bool]:

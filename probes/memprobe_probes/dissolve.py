@@ -25,16 +25,21 @@ def dissolve(modules: list[types.ModuleType], probe: object) -> None:
     """Take modules and probe apart: one of their functions that is still called does nothing then.
 
     Nothing happens where another thread runs code of ours, or where the modules are in use again:
-    then they are left to the collector. The last thing that a thread of ours does.
+    then they are left to the collector. Nor without modules: a package that was installed stays,
+    and somebody may have a probe of it in hand. The last thing that a thread of ours does.
     """
-    if any(sys.modules.get(one.__name__) is one for one in modules) or _somebody_inside():
+    if (
+        not modules
+        or any(sys.modules.get(one.__name__) is one for one in modules)
+        or _somebody_inside()
+    ):
         return
     package = __name__.split(".")[0]
-    parts = _parts(probe, package)
     names = [one.__dict__ for one in sorted(modules, key=_turn)]
-    for one in names:
-        for value in list(one.values()):
-            _empty(value, package)
+    made = [value for one in names for value in one.values() if _is_of(value, package)]
+    parts = _parts(probe, {id(value) for value in made})
+    for value in made:
+        _empty(value, package)
     for one in parts + names:  # of this module too: from here on nothing global is there
         one.clear()
 
@@ -57,15 +62,25 @@ def _turn(module: types.ModuleType) -> int:
     return 0 if module.__name__.rpartition(".")[2] in _CALLED_FROM_OUTSIDE else 1
 
 
-def _parts(probe: object, package: str) -> list[dict[str, Any]]:
-    """Return the attributes of the probe, of what it is made of, and so on."""
+def _is_of(value: Any, package: str) -> bool:
+    """Whether it is a function or a class of the package. Asks nothing of anybody's objects."""
+    kind = type(value)
+    if kind is not types.FunctionType and not issubclass(kind, type):
+        return False
+    return str(getattr(value, "__module__", "")).split(".")[0] == package
+
+
+def _parts(probe: object, classes: set[int]) -> list[dict[str, Any]]:
+    """Return the attributes of the probe, of what it is made of, and so on.
+
+    Other objects that it holds, as the user's, are left alone: ``classes`` has the ids of ours.
+    """
     found: dict[int, dict[str, Any]] = {}
     open_ends = [probe]
     while open_ends:
         one = open_ends.pop()
-        names = getattr(one, "__dict__", None)
-        ours = str(type(one).__module__).split(".")[0] == package
-        if ours and type(names) is dict and id(names) not in found:
+        names = getattr(one, "__dict__", None) if id(type(one)) in classes else None
+        if type(names) is dict and id(names) not in found:
             found[id(names)] = names
             open_ends += names.values()
     return list(found.values())
@@ -73,14 +88,12 @@ def _parts(probe: object, package: str) -> list[dict[str, Any]]:
 
 def _empty(value: Any, package: str) -> None:
     """Have a function do nothing; take a class's functions away from it, once they do nothing."""
-    if str(getattr(value, "__module__", "")).split(".")[0] != package:
-        return
-    if not isinstance(value, type):
-        _still(value)
+    if isinstance(value, types.FunctionType):
+        _still(value, package)
         return
     for name, part in list(vars(value).items()):
         for function in _functions(part):
-            _still(function)
+            _still(function, package)
         if isinstance(part, (types.FunctionType, staticmethod, classmethod, property)):
             delattr(value, name)
 
@@ -91,8 +104,11 @@ def _functions(part: Any) -> Iterator[Any]:
         yield getattr(part, name, None)
 
 
-def _still(function: Any) -> None:
-    if isinstance(function, types.FunctionType) and function.__closure__ is None:
+def _still(function: Any, package: str) -> None:
+    # Libraries put functions of their own into classes: those are everybody's.
+    if not isinstance(function, types.FunctionType) or not _is_of(function, package):
+        return
+    if function.__closure__ is None:
         function.__code__ = _nothing.__code__
         function.__defaults__ = function.__kwdefaults__ = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import posixpath
 import sys
 import threading
 import types
@@ -83,14 +84,22 @@ def test_what_the_probe_held_is_free_at_once(modules: dict[str, Any]) -> None:
 
 
 def test_the_library_of_somebody_else_is_not_touched(modules: dict[str, Any]) -> None:
-    import os
-
-    before = os.getcwd.__class__, vars(threading.Thread).copy()
-    modules["notebook"].Thread = threading.Thread
-    modules["notebook"].join = threading.Thread.join
+    mine = modules["notebook"]
+    before = vars(threading.Thread).copy()
+    mine.Thread, mine.join = threading.Thread, posixpath.join
+    mine.Hooks.join = posixpath.join  # as dataclasses and enumerations do with theirs
+    mine.Hooks.split = staticmethod(posixpath.split)
     dissolve(modules, threading.current_thread())
-    assert (os.getcwd.__class__, vars(threading.Thread).copy()) == before
+    assert vars(threading.Thread) == before
     assert threading.current_thread().name
+    assert posixpath.join("a", "b") == "a/b"
+    assert posixpath.split("a/b") == ("a", "b")
+
+
+def test_a_probe_of_an_installed_package_stays_as_it_is(modules: dict[str, Any]) -> None:
+    hooks = modules["notebook"].Hooks(None)
+    modules["dissolve"].dissolve([], hooks)
+    assert len(hooks.after()) == 1 << 20
 
 
 def test_nothing_is_taken_from_under_a_thread_that_is_inside(modules: dict[str, Any]) -> None:
