@@ -4,7 +4,8 @@
                               [-o reports/notebook-vs-script.md]
 
 What was measured is kept below ``benchmarks/.cache/seed`` and measured again only where it is not
-there, or with ``--again``: a run that was cut off goes on where it was.
+there, or with ``--again``: a run that was cut off goes on where it was. The contrast of the largest
+ETL is written as a page beside the report, ``reports/notebook-vs-script.html``.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def main() -> int:
     wanted = [one for one in wanted if options.again or not _path("etl", one).exists()]
     claims = [one for one in claims if options.again or not _path("claims", one).exists()]
     if wanted or claims:
-        _measure(runtime(KEPT), wanted, claims, options.rounds)
+        page_at = options.output.with_suffix(".html")
+        _measure(runtime(KEPT), wanted, claims, options.rounds, page_at)
     found = {size: _kept("etl", size) for size in etl.SIZES}
     text = page(found, {name: _kept("claims", name) for name in CLAIMS})
     options.output.write_text(text, encoding="utf-8")
@@ -44,9 +46,11 @@ def main() -> int:
     return 0
 
 
-def _measure(found: Runtime, sizes: list[str], claims: list[str], rounds: int) -> None:
+def _measure(
+    found: Runtime, sizes: list[str], claims: list[str], rounds: int, page_at: Path
+) -> None:
     for size in sizes:
-        _keep("etl", size, lambda size=size: _etl(found, size, rounds))  # type: ignore[misc]
+        _keep("etl", size, lambda size=size: _etl(found, size, rounds, page_at))  # type: ignore[misc]
     for name in claims:
         _keep("claims", name, lambda name=name: CLAIMS[name](found.python, KEPT / "work"))  # type: ignore[misc]
 
@@ -61,7 +65,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _etl(with_spark: Runtime, size: str, rounds: int) -> dict[str, Any]:
+def _etl(with_spark: Runtime, size: str, rounds: int, page_at: Path) -> dict[str, Any]:
     """Return the contrast of the ETL at one size, on tables that are made first."""
     tables = KEPT / f"{with_spark.form}-{size}"
     made = tables / "made"
@@ -70,7 +74,7 @@ def _etl(with_spark: Runtime, size: str, rounds: int) -> dict[str, Any]:
         run_program(with_spark, etl.maker(with_spark.settings, with_spark.form, tables, rows))
         made.touch()
     cells = etl.cells(with_spark.settings, with_spark.form, tables)
-    found = contrasted(with_spark.python, KEPT / "work", f"etl-{size}", cells, rounds)
+    found = contrasted(with_spark.python, KEPT / "work", f"etl-{size}", cells, rounds, page=page_at)
     return {"rows": etl.SIZES[size], "said": with_spark.said, "report": found}
 
 

@@ -21,16 +21,19 @@ def contrasted(
     cells: list[str],
     rounds: int,
     script: str | None = None,
+    page: Path | None = None,
 ) -> dict[str, Any]:
     """Return the report of a notebook made of ``cells``, and of its script or a derived one.
 
-    Raises RuntimeError with the tool's own error.
+    ``page``: where to write it as HTML, too. Raises RuntimeError with the tool's own error.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.ipynb"
     write_notebook(path, cells)
     line = [str(python), "-m", "memprobe", "contrast", str(path), "--rounds", str(rounds),
             "--output-format", "json", "--exit-zero"]  # fmt: skip
+    if page is not None:
+        line += ["--html", str(page.absolute())]
     if script is not None:
         own = folder / f"{name}.py"
         own.write_text(script, encoding="utf-8")
