@@ -107,10 +107,22 @@ class Watcher:
             self.stop_reason = self.stop_reason or "probe-error"
         finally:
             modules = self._leave()
+            # From here on with names of this frame only: nothing else of ours may be there.
+            alive, write, close, gone = self._alive, os.write, os.close, _WAKE
+            ours = os.getpid() == self.probe.pid
             try:
                 dissolve(modules, self)
             except BaseException:
                 pass  # what is left is collected some day
+            # Last: the host takes it for "nothing of the probe is left". A forked child may keep
+            # the FIFO open, so the end of file alone would not tell.
+            if alive >= 0:
+                try:
+                    if ours:
+                        write(alive, gone)
+                    close(alive)
+                except OSError:
+                    pass
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -185,7 +197,7 @@ class Watcher:
             self.stop_reason = "lease-expired"
 
     def _leave(self) -> list[Any]:
-        modules: list[Any] = []
+        """Close the recording, undo what was done; return the modules that nobody needs now."""
         try:
             if os.getpid() == self.probe.pid:
                 last = self.stop_reason if self.last_snapshot else None
@@ -195,20 +207,9 @@ class Watcher:
         self._close(self._control)
         self._control = -1
         try:
-            modules = self._gone()
-        finally:
-            # Last: the host takes it for "nothing of the probe is left". A forked child may keep
-            # the FIFO open, so the end of file alone would not tell.
-            self._say_gone()
-            self._close(self._alive)
-        return modules
-
-    def _say_gone(self) -> None:
-        try:
-            if self._alive >= 0 and os.getpid() == self.probe.pid:
-                os.write(self._alive, _WAKE)
-        except OSError:
-            pass
+            return self._gone()
+        except BaseException:
+            return []
 
     @staticmethod
     def _close(fd: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,8 @@ def test_a_kernel_that_cannot_read_our_folder_has_the_probe_from_the_request(
 
 def test_its_memory_comes_back_without_a_garbage_collection(kernel: Kernel, tmp_path: Path) -> None:
     _visit(kernel, tmp_path / "g.memprobe")  # what the first one makes libraries load stays
+    if not hasattr(ctypes.CDLL(None), "mallinfo2"):
+        pytest.skip("this C library does not tell how much it has handed out (glibc 2.33 does)")
     kernel.run(SIZES)
     kernel.run("gc.collect(); gc.disable()")
     try:

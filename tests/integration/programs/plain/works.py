@@ -23,6 +23,14 @@ def allocates():
         del keep
 
 
+def files():
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            yield os.readlink(f"/proc/self/fd/{fd}").partition(":")[0]
+        except FileNotFoundError:
+            continue  # another thread has closed it meanwhile
+
+
 def described():
     return {
         "names": sorted(globals()),
@@ -32,11 +40,7 @@ def described():
         "meta_path": len(sys.meta_path),
         "path": sys.path,
         "importers": sorted(str(p) for p in sys.path_importer_cache),
-        "files": sorted(
-            os.readlink(f"/proc/self/fd/{fd}").partition(":")[0]
-            for fd in os.listdir("/proc/self/fd")
-            if os.path.exists(f"/proc/self/fd/{fd}")
-        ),
+        "files": sorted(files()),
         "gc": [len(gc.callbacks), gc.get_threshold(), gc.isenabled()],
         "trace": [str(sys.gettrace()), str(sys.getprofile())],
         "environment": dict(os.environ),
