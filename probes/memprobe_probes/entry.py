@@ -19,29 +19,28 @@ FILE = "probe"  # of the session folder
 _CHUNK = 1 << 22
 
 
-def begin(config: dict[str, Any], version: str, expires: float, packed: str = "") -> None:
+def begin(
+    config: dict[str, Any], version: str, expires: float, parts: dict[str, Any] | None
+) -> None:
     """Start or join the probe of that version; ``visiting.settle`` must follow.
 
-    ``packed`` is what the session folder's file has for others: a kernel that cannot read it.
+    ``parts`` are the probe's, for a kernel that cannot read them from the session folder.
     """
 
     def act(shell: Any) -> dict[str, Any]:
-        parts = _unpacked(packed) if packed else _read(config["folder"])
-        scope: dict[str, Any] = {}
-        exec(compile(parts["loader"], "<memprobe>", "exec"), scope)
-        scope["_memprobe_load"](parts["texts"], version, _codes(parts))
-        return _begun(config, shell)
+        try:
+            _load(parts or _read(config["folder"]), version)
+            return _begun(config, shell)
+        finally:
+            _tidy()
 
-    visiting.begin(act, expires, at_last=_tidy)
+    visiting.begin(act, expires)
 
 
-def _unpacked(packed: str) -> dict[str, Any]:
-    import base64
-    import json
-    import zlib
-
-    parts: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(packed)))
-    return parts
+def _load(parts: dict[str, Any], version: str) -> None:
+    scope: dict[str, Any] = {}
+    exec(compile(parts["loader"], "<memprobe>", "exec"), scope)
+    scope["_memprobe_load"](parts["texts"], version, _codes(parts))
 
 
 def _read(folder: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import types
 from . import advancing, artists, derivations, names, sizes
 from .census import Census
 from .sampler import Counters
+from .shells import running_shell as running_shell
 from .usage import Usage, named
 from .waiting import Waiting
 
@@ -26,15 +27,6 @@ _MOST_NAMES = 400
 # Of the cells of before, so many count with what the functions read that they call. Functions are
 # looked up as they are now: for cells of long ago that says ever less.
 _FOLLOWED = 50
-
-
-def running_shell() -> Any:
-    """Return this process's IPython shell, or None; never creates one."""
-    interactive = sys.modules.get("IPython.core.interactiveshell")
-    shell_class = getattr(interactive, "InteractiveShell", None)
-    if shell_class is None or not shell_class.initialized():
-        return None
-    return shell_class.instance()
 
 
 def cell_is_running() -> bool:

@@ -12,6 +12,7 @@ import sys
 import time
 import types
 
+from .shells import running_shell
 from .traces import IDENTITY, Traces
 
 TYPE_CHECKING = False
@@ -20,18 +21,16 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def begin(
-    act: Callable[[Any], dict[str, Any]], expires: float, *, at_last: Callable[[], object] = dict
-) -> None:
+def begin(act: Callable[[Any], dict[str, Any]], expires: float) -> None:
     """Call ``act`` with the shell; ``settle`` must follow, as the request's user expression.
 
     ``expires`` (unix seconds): a request that waited longer, because C code held the GIL, does
-    nothing: whoever sent it has given up. ``at_last`` is called when everything is put back.
+    nothing: whoever sent it has given up.
     """
     visit: Any = types.ModuleType(IDENTITY)
     sys.modules[IDENTITY] = visit
-    visit.answer, visit.at_last = {"ok": False, "error": "expired"}, at_last
-    shell = _shell()
+    visit.answer = {"ok": False, "error": "expired"}
+    shell = running_shell()
     if shell is None:
         visit.answer = {"ok": False, "error": "no IPython shell"}
         return
@@ -52,21 +51,8 @@ def settle() -> str:
     traces = getattr(visit, "traces", None)
     if traces is not None:
         traces.remove()
-    try:
-        visit.at_last()
-    except Exception:
-        pass  # the answer is wanted all the same
     answer, package = json.dumps(visit.answer), __name__.split(".")[0]
     ours = [name for name in list(sys.modules) if name.split(".")[0] == package]
     for names in [sys.modules.pop(name).__dict__ for name in ours]:
         names.clear()  # functions and their module keep each other; nothing global is there now
     return answer
-
-
-def _shell() -> Any:
-    """Return the IPython shell of this process, or None."""
-    interactive = sys.modules.get("IPython.core.interactiveshell")
-    shell_class = getattr(interactive, "InteractiveShell", None)
-    if shell_class is None or not shell_class.initialized():
-        return None
-    return shell_class.instance()

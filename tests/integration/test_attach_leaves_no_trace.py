@@ -171,13 +171,10 @@ def test_a_probe_that_cannot_start_leaves_nothing(
 ) -> None:
     broken = {**payload.texts(), f"{payload.PACKAGE}.zzz": "def broken(:"}
     monkeypatch.setattr(payload, "texts", lambda: broken)
-    monkeypatch.setattr(probe_file, "texts", lambda: broken)
     monkeypatch.setattr(probe_file, "_seen", lambda path, pid: reads)
-    payload.packed.cache_clear()
     before = kernel.value("_describe()")
     with pytest.raises(TargetError) as caught:
         attach(kernel.connection_file, kernel.pid, AttachOptions(output=tmp_path / "d.memprobe"))
-    payload.packed.cache_clear()
     assert "SyntaxError" in caught.value.cause
     assert kernel.value("hasattr(__import__('sys'), 'last_value')") is False
     assert differences(before, kernel.value("_describe()")) == {}

@@ -240,7 +240,7 @@ def test_the_injected_probe_works_on_every_python_without_any_file(
 def test_a_request_runs_on_every_python(python: str, tmp_path: Path) -> None:
     request = kernel_request.source(
         "entry", config={"session": "5b0c"}, version=memprobe_probes.VERSION,
-        expires=time.time() + 60, packed=payload.packed(),
+        expires=time.time() + 60, parts=payload.parts(),
     )  # fmt: skip
     script = tmp_path / "request.py"
     look = "print([one for one in __import__('sys').modules if 'memprobe' in one])"

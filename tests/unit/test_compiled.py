@@ -48,13 +48,16 @@ FROM_CODE = "<memprobe_probes/sampler>"
 FROM_TEXT = "RuntimeError: from its text"
 
 
+TEXTS = payload.texts()
+
+
 def broken() -> dict[str, str]:
-    return dict.fromkeys(payload.texts(), "raise RuntimeError('from its text')")
+    return dict.fromkeys(TEXTS, "raise RuntimeError('from its text')")
 
 
 def loaded(folder: Path) -> str:
     """Return where a fresh Python has its modules from, or the last line of its error."""
-    entry = payload.texts()["memprobe_probes.entry"]
+    entry = TEXTS["memprobe_probes.entry"]
     program = KERNEL.format(entry=entry, folder=str(folder), version=VERSION)
     return ran(program, b"")
 
@@ -85,7 +88,7 @@ def test_each_module_is_there_and_tells_no_path_of_ours() -> None:
 def test_a_kernel_reads_them_instead_of_compiling(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probe_file, "texts", broken)
+    monkeypatch.setattr(payload, "texts", broken)
     with probe_file.beside(folder, os.getpid()) as reads:
         assert reads
         assert (folder / FILE).stat().st_mode & 0o777 == 0o600
@@ -98,7 +101,7 @@ def test_another_bytecode_is_not_read(folder: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(compiled, "parts", lambda: other)
     with probe_file.beside(folder, os.getpid()):
         assert loaded(folder) == FROM_CODE
-    monkeypatch.setattr(probe_file, "texts", broken)
+    monkeypatch.setattr(payload, "texts", broken)
     with probe_file.beside(folder, os.getpid()):
         assert loaded(folder) == FROM_TEXT
 

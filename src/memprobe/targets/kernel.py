@@ -19,11 +19,10 @@ from memprobe.errors import TargetError
 from memprobe.recording.drain import Drain
 from memprobe.recording.schema import End, Record
 from memprobe.recording.writer import RecordingWriter
-from memprobe.targets import kernel_request, probe_file, walker_file
+from memprobe.targets import kernel_request, payload, probe_file, walker_file
 from memprobe.targets.alive import AliveWatch
 from memprobe.targets.interrupts import Interrupts
 from memprobe.targets.outside import OutsideSampler
-from memprobe.targets.payload import packed
 from memprobe.targets.session import SessionFolder
 from memprobe_probes import VERSION, limits
 
@@ -303,7 +302,7 @@ def enter_by(
     _refuse_foreign(ask("kernel_info_request", {}), named)
     content = kernel_request.content(
         "entry", config=config, version=VERSION, expires=expires(),
-        packed="" if reads else packed(),
+        parts=None if reads else payload.parts(),
     )  # fmt: skip
     answer = answer_of(ask("execute_request", content))
     # The kernel remembers the last control request: let that be a small one.

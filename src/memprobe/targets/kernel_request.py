@@ -16,7 +16,7 @@ from typing import Any
 from memprobe.targets.payload import PACKAGE as PROBES
 
 PACKAGE = "memprobe_visit"
-MODULES = ("frames", "traces", "visiting")  # each needs only what stands before it
+MODULES = ("frames", "traces", "shells", "visiting")  # each needs only what stands before it
 
 # The name of the variable is what the request is known by, to itself: see `traces`.
 _OPENER = """

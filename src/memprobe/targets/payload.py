@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import functools
 import json
 import lzma
-import zlib
 from importlib import resources
 from typing import Any
 
@@ -79,11 +77,9 @@ def cell(config: dict[str, Any]) -> str:
     return _CELL.replace("@VERSION@", VERSION).replace("@PACKED@", lines)
 
 
-@functools.lru_cache(maxsize=1)
-def packed() -> str:
-    """Return what a request carries to a kernel that cannot read our files."""
-    parts = {"loader": LOADING, "texts": texts()}
-    return base64.b64encode(zlib.compress(json.dumps(parts).encode(), 9)).decode()
+def parts() -> dict[str, Any]:
+    """Return what a kernel needs to make the modules: ``loader`` and ``texts``."""
+    return {"loader": LOADING, "texts": texts()}
 
 
 def texts() -> dict[str, str]:

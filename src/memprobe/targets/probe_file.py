@@ -8,8 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from memprobe.targets import compiled
-from memprobe.targets.payload import LOADING, texts
+from memprobe.targets import compiled, payload
 from memprobe.targets.session import write_private
 from memprobe_probes.entry import FILE
 
@@ -21,7 +20,7 @@ def beside(folder: Path, pid: int) -> Iterator[bool]:
     Where it cannot, the probe has to go with the request.
     """
     path = folder / FILE
-    parts = {"loader": LOADING, "texts": texts(), **compiled.parts()}
+    parts = {**payload.parts(), **compiled.parts()}
     try:
         try:
             write_private(path, marshal.dumps(parts, compiled.FORMAT))
