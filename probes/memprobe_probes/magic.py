@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _CLIENT = "extension"
+_MISSED = "memprobe: no snapshot could be taken now; what follows is of the one before\n"
 _cells: MeasuredCells | None = None
 _copy: copies.Copy | None = None  # of the recording, to where the user wants to keep it
 
@@ -170,13 +171,13 @@ def _shown(*options: str) -> str:
     probe = bootstrap.active()
     if probe is None:
         return _status()
-    probe.snapshot("request", on_user_thread=True)
+    missed = "" if probe.snapshot("request", on_user_thread=True) else _MISSED
     environment = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": str(_width())}
     done = subprocess.run(
         [sys.executable, "-m", "memprobe", "report", *options, probe.config["spool"]],
         env=environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
-    return (done.stdout or done.stderr).rstrip()
+    return missed + (done.stdout or done.stderr).rstrip()
 
 
 def _drop() -> None:

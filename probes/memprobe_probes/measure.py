@@ -11,6 +11,7 @@ from .engines import AT_REST, AWAITED, LATER, Engines, Unsafe
 from .garbage import NS_PER_BLOCK
 from .recorder import Recorder
 from .sampler import Counters, Governor, cpu_seconds
+from .turns import Turns
 from .walk import TooLong
 
 TYPE_CHECKING = False
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 THRESHOLDS = (0.60, 0.75, 0.85)
 _LIBRARIES = ("IPython", "ipykernel", "numpy", "pandas", "pyarrow", "polars", "pyspark", "torch")
 LONGEST_WAIT = 2.0  # seconds for a snapshot that was begun and is not there yet
+LONGEST_TURN = 30.0  # seconds for one that another thread takes; a copy has 25
 _FOLDER = os.path.dirname(globals().get("__file__") or "")
 _MOST_ERRORS = 5
 _MOST_NAMES = 400
@@ -34,6 +36,7 @@ _WITH_SPARK = {"attach": "request", "request": "request", "marker": "cell", "det
 _BESIDE = ("attach", "marker", "request", "detach", "stop", "lease-expired", "exit")
 _BESIDE_SCRIPT = ("request", "detach", "stop", "exit")
 _ROUTINE = ("interval", "marker")  # snapshots that nobody asked for do not look inside of holders
+_OFFHAND = ("interval", "threshold")  # in the midst of the program's own work: it never waits
 
 
 class Probe:
@@ -68,6 +71,7 @@ class Probe:
         self.parting: str | None = None  # why the process is about to end, where a cell says so
         self._restarts: Any = None  # who reads that, on Databricks
         self._late: tuple[dict[str, Any], int] | None = None  # a snapshot on its way
+        self._turns = Turns()  # at snapshots
         self._limits = config.get("limits") or _limits()
         self._write_header()
 
@@ -137,11 +141,28 @@ class Probe:
     def snapshot(
         self, reason: str, *, threshold: float | None = None, on_user_thread: bool = False,
         unhurried: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> bool:  # fmt: skip
         """Take one snapshot and write it; skipped with the reason where it would take too long.
 
-        ``unhurried`` lifts the bound on the pause: at exit nobody waits.
+        ``unhurried`` lifts the bound on the pause: at exit nobody waits. Where another thread is
+        at one, this waits for it, so that the last one in the recording is the youngest. Returns
+        whether this one is in the recording.
         """
+        if not self.alive:
+            return False  # in a forked child, that other thread will never end
+        patience = 0.0 if on_user_thread and reason in _OFFHAND else LONGEST_TURN
+        if not self._turns.take(patience):
+            if patience:
+                self.event("snapshot-missed", reason)
+            return False
+        try:
+            return self._snapshot(reason, threshold, on_user_thread, unhurried)
+        finally:
+            self._turns.give_back()
+
+    def _snapshot(
+        self, reason: str, threshold: float | None, on_user_thread: bool, unhurried: bool
+    ) -> bool:
         if reason in _WITH_SPARK:
             in_steps = reason == "marker" and self.shell is None
             reading = "step" if in_steps else _WITH_SPARK[reason]
@@ -149,7 +170,9 @@ class Probe:
         beside = self._beside(reason, on_user_thread)
         with self.guarded(on_user_thread=on_user_thread):
             if not self._collect(wait=0.0 if reason == "interval" else LONGEST_WAIT):
-                return
+                if reason in _OFFHAND:
+                    return False
+                self._supersede()
             started, cpu = time.monotonic_ns(), time.thread_time_ns()
             self._engines.opened = () if reason in _ROUTINE else self.inside
             fields: dict[str, Any] = {
@@ -161,7 +184,7 @@ class Probe:
                 **beside,
             }  # fmt: skip
             manner = AT_REST if unhurried else AWAITED
-            if on_user_thread and reason in ("interval", "threshold") and not unhurried:
+            if on_user_thread and reason in _OFFHAND and not unhurried:
                 manner = LATER
             self._to_note = reason == "request"
             tables = self._tables(unhurried, manner, at_exit=reason == "exit")
@@ -174,9 +197,10 @@ class Probe:
                 if reason == "threshold":
                     # Near the limit: what is not written at once may never be.
                     self._collect(wait=float(self.config["max_pause"]))
-                return
+                return False
             fields.update(tables or {}, pause_ns=fields["pause_ns"])
-            self._write_snapshot(fields, started)
+            return self._write_snapshot(fields, started)
+        return False
 
     def _beside(self, reason: str, on_user_thread: bool) -> dict[str, Any]:
         """Return what this context has outside of its own process, where there is time to look.
@@ -194,20 +218,22 @@ class Probe:
             found.update(self._outside.read(self.shell))
         return found
 
-    def _write_snapshot(self, fields: dict[str, Any], started: int) -> None:
+    def _write_snapshot(self, fields: dict[str, Any], started: int) -> bool:
         cpu = time.thread_time_ns()
         self._write_account(fields["reason"], fields["cell"], fields.pop("account", None))
         accounted = time.thread_time_ns() - cpu
         fields.setdefault("engine_note", self._engines.note)
         fields["engine"] = self._engines.engine
         fields["took_ns"] = time.monotonic_ns() - started
-        if not self.recorder.write("snapshot", **fields) and not self.recorder.failed:
+        written = self.recorder.write("snapshot", **fields)
+        if not written and not self.recorder.failed:
             self.event("snapshot-dropped", "the size cap of the recording is reached")
         routine = fields["reason"] == "interval"
         copies = self._engines.copies_ns()
         self.governor.spent(copies, on_user_thread=False)
         cost = fields.get("pause_ns", 0) + copies + accounted
         self.governor.rest_after(cost, routine=routine)
+        return written
 
     def _write_account(self, reason: str, cell: int | None, words: Any) -> None:
         """Write the account that comes with a snapshot, before it: who waits for that reads both.
@@ -259,6 +285,11 @@ class Probe:
         fields["pause_ns"] += time.thread_time_ns() - cpu
         self._write_snapshot(fields, started)
         return True
+
+    def _supersede(self) -> None:
+        """Give up a snapshot that is still on its way: one that cannot wait takes its place."""
+        self._late = None
+        self._engines.close()
 
     def spark(self) -> Any:
         """Return the reader of Spark, or None: no pyspark is loaded. Imports nothing of it."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 USAGE = "usage: %memprobe release FINGERPRINT… [--yes | --dry-run]"
 NOBODY = "memprobe: nobody can be asked here: see it with --dry-run, then say --yes"
+MISSED = "memprobe: no snapshot could be taken now, so nothing was touched: try again"
 _FLAGS = {"--yes": "yes", "-y": "yes", "--dry-run": "dry"}
 
 
@@ -30,7 +31,8 @@ def run(probe: Probe, words: list[str], width: int) -> str:
     fingerprints = [word for word in words if word not in _FLAGS]
     if not fingerprints or any(word.startswith("-") for word in fingerprints):
         return USAGE
-    probe.snapshot("request", on_user_thread=True)
+    if not probe.snapshot("request", on_user_thread=True):
+        return MISSED
     spool = str(probe.config["spool"])
     planned, trouble = _child(width, {}, "plan", spool, *fingerprints)
     if planned is None:

@@ -14,6 +14,7 @@ from memprobe.reporters.amounts import counted
 # What a probe or the host says went wrong, and what a reader misses by it.
 EVENTS = {
     "snapshot-dropped": ("a snapshot", "it did not fit"),
+    "snapshot-missed": ("a snapshot", "another one was still being taken"),
     "probe-error": ("a part of the time", "the probe met an error of its own"),
     "no-probe": ("the inside of the program", "it ran without the probe"),
     "probe-lost": ("a part of the time", "the probe was lost"),

@@ -33,6 +33,7 @@ EAGER = 0.3  # seconds between two questions to a kernel on another machine
 DOCS = "verbs/snapshot.md"
 FAILURES = {
     "snapshot-dropped": "the recording of the probe that is there has reached its size cap",
+    "snapshot-missed": "the probe that is there takes another one, which does not come to its end",
     "probe-error": "the probe met an error of its own",
 }
 GIL = "C code in it holds the GIL"
