@@ -138,6 +138,34 @@ def test_a_type_that_asks_for_memory_does_so_in_the_copy(program: Program, troub
     assert told["bytes"]["kept"] == pytest.approx(1_000_000, rel=0.001)
 
 
+FORGOTTEN = """
+import ctypes, mmap, snapshots
+from memprobe_probes import engines, roots
+ROOM, PAGE, HEADER, WORDS = 64 << 20, 4096, 16, 8000
+kept = [[number] for number in range(300_000)]
+gone = mmap.mmap(-1, ROOM, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+begin = ctypes.addressof(ctypes.c_char.from_buffer(gone))
+snapshots.gc.collect()
+gone.close()
+stale = [
+    (ctypes.c_void_p * WORDS)(*range(first + HEADER, first + WORDS * PAGE, PAGE))
+    for first in range(begin, begin + ROOM - WORDS * PAGE, WORDS * PAGE)
+]
+taken = [
+    snapshots.Taker().engines.take(
+        roots.script_roots, roots.stop_ids(), (), snapshots.LONG, engines.AWAITED, None
+    )
+    for _ in range(3)
+]
+told = [one["account"] is not None for one in taken]
+"""
+
+
+def test_pointers_to_memory_that_was_freed_do_not_end_the_account(program: Program) -> None:
+    """The copy's tables lie there for a while: a freed array is the first gap that fits."""
+    assert program(FORGOTTEN) == [True, True, True]
+
+
 ENDLESS = """
 sys.path.insert(0, TROUBLE)
 import signal, snapshots, time, trouble

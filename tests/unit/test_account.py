@@ -105,6 +105,19 @@ def test_the_sentence_names_what_is_kept_and_the_empty_heap() -> None:
     assert told.endswith("921.0 MiB is the JVM's committed heap, mostly empty")
 
 
+@pytest.mark.parametrize(
+    ("ago", "told"), [(None, ""), (0.3, ""), (190, ", 3 min 10 s before the end")]
+)
+def test_an_account_of_long_before_the_end_has_its_time_beside_it(
+    ago: float | None, told: str
+) -> None:
+    account = accounted()
+    account.seconds_ago = None
+    plain = reporter.sentence(account)
+    account.seconds_ago = ago
+    assert reporter.sentence(account) == plain + told
+
+
 def test_the_parts_of_a_jvm_are_read_from_what_it_tells() -> None:
     parts = list(jvm_account._parts([HEAP_INFO, CODE, METASPACE, INFO]))
     sizes = {(account_words.ORDER[bucket], size) for _, size, bucket in parts}

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from test_evidence import MB, SECOND, Cell, findings, idle, notebook, program, told
 
+from memprobe.analysis.summary import summarise
+from memprobe.analysis.unmeasured import not_measured
 from memprobe.findings import Finding
 from memprobe.recording.reader import Recording
-from memprobe.recording.schema import Account, Holder, ProcessMemory
+from memprobe.recording.schema import Account, Holder, ProcessMemory, Unmeasured
 
 POOL = "pyarrow.default_memory_pool()"
 
@@ -87,6 +89,17 @@ def test_little_of_it_a_short_notebook_or_no_account_is_nothing() -> None:
     assert findings(accounted(quiet(*idle(3)), arrow_retained=40)) == []
     assert findings(quiet()) == []
     assert findings(accounted(program(), arrow_retained=60)) == []
+
+
+def test_an_account_of_before_says_nothing_of_now() -> None:
+    recording = accounted(quiet(), arrow_retained=160)
+    failed = Unmeasured(what="the memory account in buckets", why="it did not come to its end")
+    recording.accounts.append(Account(t=91 * SECOND, reason="interval"))  # a cheap one: no buckets
+    assert len(findings(recording)) == 1
+    recording.accounts.append(Account(t=92 * SECOND, reason="marker", unmeasured=[failed]))
+    assert findings(recording) == []
+    told = not_measured(recording, summarise(recording))
+    assert [one.why for one in told if one.what == failed.what] == [failed.why]
 
 
 # --- MP501 ------------------------------------------------------------------------------------

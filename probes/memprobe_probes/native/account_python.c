@@ -95,7 +95,7 @@ void accounting_write(Accounting *accounting, int out)
     if (!accounting->opened || time.tv_sec - accounting->began.tv_sec > LATEST)
         return;
     catch_faults();
-    if (sigsetjmp(way_out, 1) == 0) {
+    if (sigsetjmp(way_out, 1) == 0 && source_narrow(&accounting->account.source) == 0) {
         account_take(&accounting->account, &told.balance);
         child_write(out, &told, sizeof told);
     }

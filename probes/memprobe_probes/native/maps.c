@@ -68,6 +68,25 @@ int maps_open_of(Table *maps, int pid)
     return 0;
 }
 
+int maps_common(const Table *one, const Table *other, Table *both)
+{
+    if (table_open(both, sizeof(Mapping), one->used + other->used + 1))
+        return -1;
+    for (size_t at = 0, beside = 0; at < one->used && beside < other->used;) {
+        const Mapping *a = (Mapping *)one->rows + at, *b = (Mapping *)other->rows + beside;
+        uintptr_t start = a->start > b->start ? a->start : b->start;
+        uintptr_t end = a->end < b->end ? a->end : b->end;
+        if (start < end && a->file == b->file)
+            ((Mapping *)both->rows)[both->used++] =
+                (Mapping){.start = start, .end = end, .file = a->file, .is = a->is & b->is};
+        if (a->end < b->end)
+            at++;
+        else
+            beside++;
+    }
+    return 0;
+}
+
 const Mapping *maps_find(const Table *maps, uintptr_t address)
 {
     const Mapping *all = maps->rows;

@@ -24,6 +24,9 @@ int maps_open(Table *maps);
 /* The same of another process; `pid` 0: this one. */
 int maps_open_of(Table *maps, int pid);
 
+/* Fills `both` with what lies in two maps, for as long as what it is in each of them. */
+int maps_common(const Table *one, const Table *other, Table *both);
+
 /* Returns the mapping an address lies in, or NULL. */
 const Mapping *maps_find(const Table *maps, uintptr_t address);
 

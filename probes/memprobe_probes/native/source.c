@@ -27,6 +27,24 @@ void source_close(Source *source)
     memory_unmap(source->keys, SOURCE_KEPT * sizeof *source->keys);
     memory_unmap(source->blocks, (size_t)SOURCE_KEPT * SOURCE_BLOCK);
     table_close(&source->maps);
+    for (size_t at = 0; at < 2; at++)
+        table_close(&source->seen[at]);
+}
+
+int source_narrow(Source *source)
+{
+    Table now, both;
+    if (maps_open(&now))
+        return -1;
+    if (maps_common(&source->maps, &now, &both)) {
+        table_close(&now);
+        return -1;
+    }
+    source->seen[0] = source->maps;
+    source->seen[1] = now;
+    source->maps = both;
+    source->low = source->high = 0;
+    return 0;
 }
 
 static int copy(pid_t pid, uintptr_t address, void *room, size_t bytes)

@@ -14,6 +14,7 @@ enum { SOURCE_BLOCK = 1 << 14, SOURCE_KEPT = 256 };
 typedef struct {
     pid_t pid;   /* 0: this process */
     Table maps;  /* Mapping */
+    Table seen[2]; /* what it was narrowed from: they lie in memory that it shows */
     uintptr_t low, high; /* the mapping that was read last */
     uintptr_t *keys;     /* of another process: addresses of the blocks that are kept, + 1 */
     char *blocks;
@@ -22,6 +23,10 @@ typedef struct {
 /* Returns 0, or -1 where the map cannot be read. */
 int source_open(Source *source, pid_t pid);
 void source_close(Source *source);
+
+/* Leaves what is mapped still. A copy's own tables were there when the map was read, and move while
+   it works: a pointer that the program forgot may lead to where one was. Returns 0, or -1. */
+int source_narrow(Source *source);
 
 /* Copies a word; returns whether it can be read. The address is a multiple of 8. */
 int source_elsewhere(Source *source, uintptr_t address, uint64_t *word);

@@ -22,6 +22,20 @@ def last_full(recording: Recording) -> Account | None:
     return next(reversed(full_accounts(recording)), None)
 
 
+def tried(recording: Recording) -> list[Account]:
+    """Return the accounts that came with a snapshot: in buckets, or with the reason why not."""
+    return [one for one in recording.accounts if one.full or one.unmeasured]
+
+
+def current(recording: Recording) -> Account | None:
+    """Return the account in buckets of the last snapshot; None where that one has none.
+
+    An older one says nothing of what is there now.
+    """
+    last = next(reversed(tried(recording)), None)
+    return last if last is not None and last.full else None
+
+
 def target(account: Account) -> ProcessMemory | None:
     """Return the row of the measured Python process itself."""
     return account.processes[0] if account.processes else None

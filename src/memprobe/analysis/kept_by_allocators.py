@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memprobe.analysis.account import last_full, target
+from memprobe.analysis.account import current, target
 from memprobe.analysis.evidence import Evidence
 from memprobe.recording.schema import Account, ProcessMemory
 
@@ -14,8 +14,8 @@ _ARROW_TYPES = ("pyarrow.", "pandas.", "polars.")
 
 
 def last_account(evidence: Evidence) -> tuple[Account, ProcessMemory] | None:
-    """Return the last account in buckets with the row of the target, or None."""
-    account = last_full(evidence.recording)
+    """Return the account of the last snapshot with the row of the target, or None."""
+    account = current(evidence.recording)
     process = target(account) if account is not None else None
     return (account, process) if account is not None and process is not None else None
 

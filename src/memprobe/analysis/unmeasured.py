@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from memprobe.analysis import databricks
+from memprobe.analysis.account import tried
 from memprobe.analysis.summary import CUT_OFF, taken
 from memprobe.findings import NotMeasured, RecordingSummary
 from memprobe.recording.reader import Recording
@@ -37,6 +38,7 @@ def not_measured(recording: Recording, summary: RecordingSummary) -> list[NotMea
         *_ending(summary, recording.events),
         *_snapshots(recording.snapshots),
         *_engine(recording),
+        *_account(recording),
         *_events(recording.events),
         *_cap(recording),
         *_rows(recording),
@@ -89,6 +91,13 @@ def _snapshots(snapshots: list[Snapshot]) -> Iterator[NotMeasured]:
         what = "what holds the memory" if everything else "a part of the time"
         plural = "a snapshot was" if times == 1 else f"{times} snapshots were"
         yield NotMeasured(what=what, why=f"{plural} skipped: {reason}")
+
+
+def _account(recording: Recording) -> Iterator[NotMeasured]:
+    """Yield what the account of the last snapshot does not tell."""
+    for account in tried(recording)[-1:]:
+        for gap in account.unmeasured:
+            yield NotMeasured(what=gap.what, why=gap.why)
 
 
 def _engine(recording: Recording) -> Iterator[NotMeasured]:

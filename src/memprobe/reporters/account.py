@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from memprobe.findings import Account, ProcessAccount
-from memprobe.reporters.amounts import size
+from memprobe.reporters.amounts import duration, size
 from memprobe_probes import account_buckets as buckets
 
 BAR = 40  # columns of a bar
 LEAST_SHARE = 0.01  # of a process's memory: less is told with the rest
+LEAST_AGE = 2.0  # seconds before the end, from which on an account has its time beside it
 LEAST_TOLD = 0.02  # of it, to be worth a part of the sentence
 MOST_PROCESSES = 6
 NAMES = {
@@ -83,7 +84,12 @@ def sentence(account: Account) -> str:
     parts = list(_parts(account))
     if not parts:
         return ""
-    return ", ".join(parts)
+    return ", ".join(parts) + _when(account)
+
+
+def _when(account: Account) -> str:
+    ago = account.seconds_ago
+    return "" if ago is None or ago < LEAST_AGE else f", {duration(ago)} before the end"
 
 
 def _parts(account: Account) -> Iterator[str]:
