@@ -163,8 +163,10 @@ class Evidence:
         """Return LEFT for a callback that keeps what no name of yours reaches.
 
         One that is called soon is about to let go; a thread may be at work on what it was given.
+        Where a name leads there as well it may use it, unless all it has are frames that failed.
         """
-        if self._has_name(group):
+        remembers = holder.root == CALLBACK and TRACEBACK in group.via
+        if self._has_name(group) and not remembers:
             return State.FIXED
         if holder.root == THREAD:
             return self._waiting_state(holder)

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from memprobe.analysis.describe import finding, ordered
 from memprobe.analysis.evidence import (
     CALLBACK,
-    NAMESPACE,
     THREAD,
     Evidence,
     State,
 )
 from memprobe.analysis.retention import Bundle, bundles
 from memprobe.detectors.letting_go import deletions, display_deletions
+from memprobe.detectors.letting_go_callbacks import undo
 from memprobe.findings import Finding
 from memprobe.recording.schema import Group, Holder
 
@@ -138,74 +138,7 @@ def _time(seconds: float) -> str:
 
 
 def _fix(bundle: Bundle) -> str:
-    lines = [_undo(holder, bundle) for holder in bundle.holders if holder.root in _REGISTERED]
+    lines = [undo(holder, bundle) for holder in bundle.holders if holder.root in _REGISTERED]
     names = [holder for holder in bundle.holders if holder.root not in _REGISTERED]
     lines += [*display_deletions(names), *deletions(names)]
     return "\n".join(dict.fromkeys(line for line in lines if line))
-
-
-def _undo(holder: Holder, bundle: Bundle) -> str:
-    """Return what to type so that the registry lets go."""
-    expr = holder.expr
-    if holder.root == THREAD:
-        return f"end the {expr}: set the event, or release the lock, that it waits for"
-    if expr.startswith("signal."):
-        return (
-            f"import signal; signal.signal({expr[len('signal.getsignal(') : -1]}, signal.SIG_DFL);"
-        )
-    if expr.startswith("atexit"):
-        return _unregister_at_exit(holder, bundle)
-    if expr.startswith("timer "):
-        return _cancel_timer(holder, bundle)
-    mine = f"getattr({{}}, '__qualname__', None) == {holder.function!r}"
-    if expr.startswith("weakref."):
-        ours = mine.format("one.peek()[1]")
-        return (
-            f"import weakref; [one.detach() for one in list(weakref.finalize._registry) if {ours}];"
-        )
-    if expr.startswith("loop."):
-        ours = mine.format("one._callback")
-        return (
-            "import asyncio; [one.cancel() for one in asyncio.get_running_loop()._scheduled "
-            f"if {ours}];"
-        )
-    return _take_out(holder)
-
-
-def _unregister_at_exit(holder: Holder, bundle: Bundle) -> str:
-    same = [one for one in bundle.holders if one.object == holder.object and one is not holder]
-    named = [one.expr for one in same if one.root in (NAMESPACE, "module")]
-    if named:
-        return f"import atexit; atexit.unregister({named[0]})"
-    ours = f"getattr(one, '__qualname__', None) == {holder.function!r}"
-    return f"import atexit, gc; [atexit.unregister(one) for one in gc.get_objects() if {ours}];"
-
-
-def _cancel_timer(holder: Holder, bundle: Bundle) -> str:
-    same = [one for one in bundle.holders if one.object == holder.object and one is not holder]
-    named = [one.expr for one in same if one.root in (NAMESPACE, "module")]
-    if named:
-        return f"{named[0]}.cancel(); {named[0]}.join()"
-    ours = f"one.name == {holder.expr[len('timer ') :]}"
-    return (
-        "import threading; "
-        f"[(one.cancel(), one.join()) for one in threading.enumerate() if {ours}];"
-    )
-
-
-def _take_out(holder: Holder) -> str:
-    """Return the removal of what stands in a list or is an attribute."""
-    expr = holder.expr
-    if expr.startswith("get_ipython()"):
-        event = expr.split("[")[1].rstrip("]")
-        ours = f"getattr(one, '__qualname__', None) == {holder.function!r}"
-        return (
-            f"[get_ipython().events.unregister({event}, one) "
-            f"for one in list(get_ipython().events.callbacks[{event}]) if {ours}];"
-        )
-    if expr.startswith("logging."):
-        logger = expr.split(".handlers")[0]
-        return f"import logging; {logger}.handlers.clear()"
-    if expr.startswith("gc."):
-        return f"import gc; del {expr}"
-    return f"import sys; {expr} = {expr.replace('.', '.__')}__"

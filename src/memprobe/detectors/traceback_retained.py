@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from memprobe.analysis.describe import finding, ordered, path_of, subject_of
-from memprobe.analysis.evidence import NAMESPACE, TRACEBACK, Evidence
+from memprobe.analysis.evidence import CALLBACK, NAMESPACE, TRACEBACK, Evidence
 from memprobe.analysis.retention import Bundle
 from memprobe.detectors.letting_go import assignments, deletions
+from memprobe.detectors.letting_go_callbacks import undo
 from memprobe.findings import Finding, Status
 from memprobe.recording.schema import Holder
 
@@ -26,7 +27,8 @@ class TracebackRetained:
     A notebook keeps the last exception in five places (`sys.last_value`, `sys.last_exc`,
     `sys.last_traceback`, `get_ipython().InteractiveTB.tb`, the last execution result), so a
     failed cell's intermediate frames outlive it until the next failure. A list of caught
-    exceptions does the same in a script, for every one of them.
+    exceptions does the same in a script, for every one of them, and so does a log handler that
+    keeps the records of `log.exception`.
 
     ## Example
     ```python
@@ -129,4 +131,5 @@ def _fix(bundle: Bundle) -> str:
             lines += [f"{name}.__traceback__ = None  # keeps the exception, drops its frames"
                       for name in names]  # fmt: skip
     lines += assignments([h for h in bundle.holders if h.root == TRACEBACK])
+    lines += [undo(h, bundle) for h in bundle.holders if h.root == CALLBACK]
     return "\n".join(lines)
