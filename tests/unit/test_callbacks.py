@@ -376,6 +376,19 @@ def test_where_a_name_leads_to_the_data_nothing_is_told_stale_or_not(cells: int)
     assert told(hook("hook df", cells=cells)) == []
 
 
+@pytest.mark.parametrize(("via", "codes"), [("traceback", ["MP104"]), ("list", [])])
+def test_frames_that_failed_are_nobodys_work_whatever_name_leads_to_them(
+    via: str, codes: list[str]
+) -> None:
+    recording = notebook(Cell("df"), *idle(1), held=[Held("df hook", via=via)])
+    recording.snapshots[-1].awaited = ["df"]
+    with_callbacks(recording, hook={"since": 1, "expr": "logging.getLogger('job').handlers[0]"})
+    assert [code for code, _ in told(recording)] == codes
+    for one in findings(recording):
+        assert "import logging; logging.getLogger('job').handlers.clear()" in one.fix
+        assert one.why.startswith("`df` keeps an exception")
+
+
 @pytest.mark.parametrize(("cells", "found"), [(4, []), (5, [("MP105", "df hook")])])
 def test_the_name_of_the_callback_itself_is_one_more_holder_once_it_is_stale(
     cells: int, found: list[Any]

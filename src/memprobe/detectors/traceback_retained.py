@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 from memprobe.analysis.describe import finding, ordered, path_of, subject_of
 from memprobe.analysis.evidence import CALLBACK, NAMESPACE, TRACEBACK, Evidence
+from memprobe.analysis.liveness import CellRun
 from memprobe.analysis.retention import Bundle
 from memprobe.detectors.letting_go import assignments, deletions
 from memprobe.detectors.letting_go_callbacks import undo
 from memprobe.findings import Finding, Status
 from memprobe.recording.schema import Holder
 
+_TRACEBACK = ".__traceback__"
 _RAISED_FOR = (".obj", ".object")  # of AttributeError and UnicodeError: what was worked on
 
 
@@ -78,14 +80,26 @@ class TracebackRetained:
         made = evidence.created(first)
         subject = subject_of(bundle, first)
         where = _where(bundle, first)
-        kept = "an exception was kept" if made is None else f"cell {made.cell} kept an exception"
-        failed = f"cell {made.cell} failed" if made is not None and made.error else kept
         return finding(
             evidence, bundle, code=self.code, name=self.name, status=status, first=first,
             title=f"a traceback keeps {where}",
-            why=f"{failed}: {_how(bundle)} {where} ({subject.type})",
+            why=f"{_since(bundle, first, made)}: {_how(bundle)} {where} ({subject.type})",
             fix=_fix(bundle),
         )  # fmt: skip
+
+
+def _since(bundle: Bundle, first: Holder, made: CellRun | None) -> str:
+    """Say which cell failed, or kept an exception; of what holds exceptions, that it does."""
+    if first.root == NAMESPACE and not _is_exception(bundle):
+        return f"`{first.expr}` keeps an exception"
+    if made is None:
+        return "an exception was kept"
+    return f"cell {made.cell} {'failed' if made.error else 'kept an exception'}"
+
+
+def _is_exception(bundle: Bundle) -> bool:
+    """Whether what is held is the exception itself, and not something that has it."""
+    return bool(bundle.largest.path) and bundle.largest.path[0].edge == _TRACEBACK
 
 
 def _by_traceback(bundle: Bundle) -> bool:
@@ -127,8 +141,8 @@ def _fix(bundle: Bundle) -> str:
         stored = ", ".join(f"`{name}`" for name in names)
         lines.append(f"keep the text of the exception, not the exception, in {stored}")
         lines += deletions([h for h in bundle.holders if h.root == NAMESPACE])
-        if bundle.largest.path and bundle.largest.path[0].edge == ".__traceback__":
-            lines += [f"{name}.__traceback__ = None  # keeps the exception, drops its frames"
+        if _is_exception(bundle):
+            lines += [f"{name}{_TRACEBACK} = None  # keeps the exception, drops its frames"
                       for name in names]  # fmt: skip
     lines += assignments([h for h in bundle.holders if h.root == TRACEBACK])
     lines += [undo(h, bundle) for h in bundle.holders if h.root == CALLBACK]
