@@ -26,6 +26,7 @@ _READS_TEXT = frozenset(
     {"eval", "exec", "query", "sql", "run_line_magic", "run_cell_magic", "system", "getoutput",
      "run_cell", "ex", "ev", "execute"}
 )  # fmt: skip
+_MAIN = "__main__"
 _NAMESPACES = frozenset({"globals", "locals", "vars"})
 _SUSPENDED = {
     types.GeneratorType: "gi_", types.CoroutineType: "cr_", types.AsyncGeneratorType: "ag_",
@@ -37,9 +38,10 @@ _LONGEST_TEXT = 100_000
 class CellNames:
     """Names of one cell: ``bound`` (name → line), ``used``, ``deleted``; ``texts`` are the names
     whose text is given to ``eval`` and its like; ``words`` are the identifiers in the cell's own
-    texts, which count if code it calls reads names in text; ``derived`` says which of them were
-    computed from which; ``shows`` is True when the last statement is an expression that IPython
-    displays."""
+    texts, which count if code it calls reads names in text; ``attributes`` are the names behind
+    dots, which are global ones where the module of the cells is before the dot; ``derived`` says
+    which of them were computed from which; ``shows`` is True when the last statement is an
+    expression that IPython displays."""
 
     def __init__(self) -> None:
         self.bound: dict[str, int] = {}
@@ -47,6 +49,7 @@ class CellNames:
         self.deleted: set[str] = set()
         self.texts: set[str] = set()
         self.words: set[str] = set()
+        self.attributes: set[str] = set()
         self.derived = derivations.Derivations()
         self.shows = False
 
@@ -65,6 +68,8 @@ def of_cell(source: str) -> CellNames:
         pass
     if not _NAMESPACES.isdisjoint(names.used):
         names.used |= names.words
+    if _MAIN in names.used or _MAIN in names.words:
+        names.used |= names.attributes
     last = tree.body[-1] if tree.body else None
     names.shows = isinstance(last, ast.Expr) and not source.rstrip().endswith(";")
     return names
@@ -84,6 +89,10 @@ class _Visitor(ast.NodeVisitor):
             self.names.deleted.add(node.id)
         elif self.depth == 0:
             self.names.bound[node.id] = node.lineno
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        self.names.attributes.add(node.attr)
+        self.generic_visit(node)
 
     def visit_AugAssign(self, node: ast.AugAssign) -> None:
         if isinstance(node.target, ast.Name):
@@ -206,6 +215,8 @@ def with_called(names: CellNames, namespace: Mapping[str, Any]) -> set[str]:
     No user code runs.
     """
     used = names.used | _words_in(names.texts, namespace)
+    if any(_is_module_of(namespace.get(name), namespace) for name in used):
+        used |= names.attributes
     found = {name for name in used if name in namespace}
     told = names.words | _words_in(names.used, namespace)
     pending = [namespace[name] for name in found]
@@ -223,6 +234,11 @@ def with_called(names: CellNames, namespace: Mapping[str, Any]) -> set[str]:
                 pending.append(namespace[name])
         pending.extend(_callees(obj, namespace))
     return found | used
+
+
+def _is_module_of(obj: Any, namespace: Mapping[str, Any]) -> bool:
+    """Whether it is the module that the cells run in: ``import __main__ as here``."""
+    return type(obj) is types.ModuleType and obj.__dict__ is namespace
 
 
 def _class_name(cls: Any) -> str:
@@ -387,7 +403,7 @@ def _partial_parts(obj: Any) -> Iterator[Any]:
 
 
 def _is_users(cls: type, namespace: Mapping[str, Any]) -> bool:
-    return bool(sizes.module_of(cls) == namespace.get("__name__", "__main__"))
+    return bool(sizes.module_of(cls) == namespace.get("__name__", _MAIN))
 
 
 def source_hash(source: str) -> str:

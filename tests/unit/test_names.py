@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import sys
+import types
 from typing import Any
 
 import pytest
@@ -120,6 +121,10 @@ TEXTS = [
     "big.sum??",
     "globals()['big']",
     "globals().get('big')",
+    "__main__.big.sum()",
+    "import __main__\n__main__.big",
+    "sys.modules['__main__'].big",
+    "importlib.import_module('__main__').big",
     "locals()['big']",
     "vars().get('big', None)",
     "get_ipython().user_ns['big']",
@@ -149,6 +154,18 @@ def test_names_in_texts_that_are_run_are_used(cell: str) -> None:
 @pytest.mark.parametrize("cell", ["print('big')", "'big'", "x = 'big'", "other['big']", "# big"])
 def test_names_in_other_texts_are_not_used(cell: str) -> None:
     assert "big" not in names.of_cell(transform(cell)).used
+
+
+@pytest.mark.parametrize("cell", ["other.big", "import __main__\nother.small"])
+def test_attributes_of_anything_else_are_not_used(cell: str) -> None:
+    assert "big" not in names.of_cell(transform(cell)).used
+
+
+@pytest.mark.parametrize(("cell", "uses"), [("here.big", True), ("other.big", False)])
+def test_attributes_of_the_module_that_cells_run_in_are_used(cell: str, uses: bool) -> None:
+    here = types.ModuleType("__main__")
+    here.__dict__.update(here=here, other=types.ModuleType("other"), big=[1])
+    assert ("big" in names.with_called(names.of_cell(cell), here.__dict__)) is uses
 
 
 def used_by(cell: str, *before: str) -> set[str]:
