@@ -44,7 +44,7 @@ def piece(name: str, python: str, kind: str, seconds: float) -> dict[str, Any]:
         try:
             until = time.monotonic() + seconds
             while time.monotonic() < until and target.alive():
-                _kill_one(target.pid)
+                _kill_one(target.pid, Path(folder))
                 found["kills"] += 1
             after = time.monotonic() + AFTER
             found.update(rounds.requests(target.pid, after, cells.MOST, Path(folder)))
@@ -54,14 +54,13 @@ def piece(name: str, python: str, kind: str, seconds: float) -> dict[str, Any]:
     return found
 
 
-def _kill_one(pid: int) -> None:
+def _kill_one(pid: int, folder: Path) -> None:
     here = str(Path(__file__).resolve().parents[1])
-    with (
-        tempfile.TemporaryDirectory(prefix="memprobe-attach-") as folder,
-        subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(pid), folder, here], stdout=subprocess.PIPE
-        ) as one,
-    ):
+    # What a killed one leaves stays as long as the target, as it does for users.
+    own = tempfile.mkdtemp(dir=folder)
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(pid), own, here], stdout=subprocess.PIPE
+    ) as one:
         assert one.stdout is not None
         one.stdout.readline()
         time.sleep(random.uniform(0, LONGEST))

@@ -20,12 +20,14 @@ snapshot is the native walker's, in a copy of the process. Work checks its own r
 
 def page(pieces: list[Piece]) -> tuple[str, bool]:
     """Return the page, and whether nothing has gone wrong."""
+    controls = [piece for piece in pieces if piece.get("control")]
+    pieces = [piece for piece in pieces if not piece.get("control")]
     checks = _checks(pieces)
     rows = ["| | found | wanted |", "|---|--:|--:|"]
     rows += [f"| {what} | {found} | {wanted} |" for what, found, wanted, _ in checks]
     parts = [
-        INTRODUCTION, _measured(pieces), "\n".join(rows), _builds(pieces), _work(pieces),
-        _cost(pieces),
+        INTRODUCTION, _measured(pieces), "\n".join(rows), _builds(pieces),
+        _controlled(pieces, controls), _work(pieces), _cost(pieces),
     ]  # fmt: skip
     parts += _troubles(pieces)
     return "\n\n".join(part.strip() for part in parts if part) + "\n", all(row[3] for row in checks)
@@ -76,6 +78,32 @@ def _builds(pieces: list[Piece]) -> str:
         grown = max(_growth(piece["rss"]) for piece in those)
         rows.append(f"| {commit} | {sum(p['snapshots'] for p in those):,} | {grown:+.1%} |")
     return "\n".join(rows)
+
+
+def _controlled(pieces: list[Piece], controls: list[Piece]) -> str:
+    """Tell how much the work's own memory grows, with nobody attached."""
+    if not controls:
+        return ""
+    head = ("memory of the same work", "minutes", "results", "second half against first",
+            "MiB per million results")  # fmt: skip
+    rows = [f"| {' | '.join(head)} |", "|---|--:|--:|--:|--:|"]
+    for who, those in (("with snapshots", pieces), ("with nobody attached", controls)):
+        rows += [
+            f"| {who} | {one['minutes']:.0f} | {_done(one):,} | {_growth(one['rss']):+.1%} | "
+            f"{_per_million(one):+.1f} |"
+            for one in those
+        ]
+    return "\n".join(rows)
+
+
+def _done(piece: Piece) -> int:
+    return sum(row["done"] for name, row in piece["work"].items() if name != "ticker")
+
+
+def _per_million(piece: Piece) -> float:
+    half, done = len(piece["rss"]) // 2, _done(piece)
+    grown = _median(piece["rss"][half:]) - _median(piece["rss"][:half])
+    return float(grown / MIB / (done / 2) * 1e6) if done else 0.0
 
 
 def _zero(what: str, found: int) -> tuple[str, str, str, bool]:

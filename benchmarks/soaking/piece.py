@@ -23,6 +23,8 @@ PROGRAMS = Path(__file__).resolve().parents[1] / "programs"
 PATIENCE = 60.0  # seconds for a snapshot or a cell: what takes longer hangs
 PER_VISIT = 100  # snapshots between attaching and leaving
 FEW = 10  # snapshots of the first visit, after which the work is at its usual level
+SETTLING = 20.0  # seconds after which the work is, with nobody attached
+LOOK = 2.0  # seconds between two looks at such a kernel
 PAGE = os.sysconf("SC_PAGE_SIZE")
 HELD = ("held_rows", "held_array", "held_texts")
 
@@ -159,6 +161,30 @@ def soak(
         return _visits(kernel, folder, end, snapshots, left_out, before)
     finally:
         kernel.stop()
+
+
+def control(python: Path, folder: Path, *, minutes: float, spark: bool) -> dict[str, Any]:
+    """Let the same work go on with nobody attached; return how its memory went."""
+    kernel = Kernel(python, folder)
+    try:
+        begin = f"import sys; sys.path.insert(0, {str(PROGRAMS)!r}); import soak_work"
+        kernel.value(f"soak_work.start(globals(), spark={spark})", begin)
+        return _watched(kernel, minutes)
+    finally:
+        kernel.stop()
+
+
+def _watched(kernel: Kernel, minutes: float) -> dict[str, Any]:
+    loads = [load()]
+    time.sleep(SETTLING)
+    watch = Watch(kernel.process.pid)
+    end = time.monotonic() + minutes * 60
+    while time.monotonic() < end and kernel.process.poll() is None:
+        watch.look()
+        time.sleep(LOOK)
+    loads.append(load())
+    work = kernel.value("soak_work.told()")
+    return {"control": True, "minutes": minutes, "rss": watch.rss, "work": work, "loads": loads}
 
 
 def _visits(
