@@ -92,6 +92,27 @@ def test_kernel_that_dies_gives_its_status(tmp_path: Path) -> None:
     assert recording.header.pid > 0
 
 
+def test_a_forked_child_that_outlives_its_kernel_is_no_new_kernel(tmp_path: Path) -> None:
+    """It has the kernel's command line, as a copy that takes a snapshot has."""
+    stay = tmp_path / "stay"
+    stay.touch()
+    child = (
+        "import os, time\n"
+        "if not os.fork():\n"
+        "    for fd in (1, 2): os.dup2(os.open(os.devnull, os.O_RDWR), fd)\n"
+        f"    while os.path.exists({str(stay)!r}): time.sleep(0.05)\n"
+        "    os._exit(0)\n"
+        "os._exit(7)"
+    )
+    notebook(tmp_path / "etl.ipynb", "1", child)
+    try:
+        seen, recording = run(tmp_path, "-q")
+    finally:
+        stay.unlink()
+    assert seen.status == 7
+    assert recording.end.reason == "kernel-died"
+
+
 def test_what_c_code_prints_comes_once(tmp_path: Path) -> None:
     notebook(tmp_path / "etl.ipynb", "import os\nfor fd in (1, 2): os.write(fd, b'from C\\n')")
     line = memprobe_run(tmp_path / "nb.memprobe", str(tmp_path / "etl.ipynb"), options=("-q",))

@@ -266,11 +266,23 @@ def served_again(connection_file: Path, old_pid: int) -> bool:
 
     deadline = time.monotonic() + RESTART
     while time.monotonic() < deadline:
-        kernels = [as_kernel(process) for process in read_processes() if process.pid != old_pid]
+        others = [one for one in read_processes() if not _is_left_of(old_pid, one.pid)]
+        kernels = [as_kernel(process) for process in others]
         if any(one is not None and one.file == connection_file for one in kernels):
             return True
         time.sleep(0.1)
     return False
+
+
+def _is_left_of(kernel: int, pid: int) -> bool:
+    """Whether a process is the kernel, or was forked from it and has its command line, too.
+
+    Who starts a kernel gives it a process group of its own; its children stay in that one.
+    """
+    try:
+        return pid == kernel or os.getpgid(pid) == kernel
+    except OSError:
+        return True  # it has just ended
 
 
 def enter(
