@@ -97,11 +97,14 @@ def test_a_forked_child_that_outlives_its_kernel_is_no_new_kernel(tmp_path: Path
     stay = tmp_path / "stay"
     stay.touch()
     child = (
-        "import os, time\n"
+        "import os, signal, time\n"
         "if not os.fork():\n"
-        "    for fd in (1, 2): os.dup2(os.open(os.devnull, os.O_RDWR), fd)\n"
-        f"    while os.path.exists({str(stay)!r}): time.sleep(0.05)\n"
-        "    os._exit(0)\n"
+        "    try:\n"
+        "        signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "        for fd in (1, 2): os.dup2(os.open(os.devnull, os.O_RDWR), fd)\n"
+        f"        while os.path.exists({str(stay)!r}): time.sleep(0.05)\n"
+        "    finally:\n"
+        "        os._exit(0)\n"
         "os._exit(7)"
     )
     notebook(tmp_path / "etl.ipynb", "1", child)
