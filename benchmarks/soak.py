@@ -40,33 +40,24 @@ def main() -> int:
     except Unavailable as reason:
         print(f"error: {reason}", file=sys.stderr)
         return 2
-    if options.control:
-        with tempfile.TemporaryDirectory(prefix="memprobe-soak-") as folder:
-            _keep(control(python, Path(folder), minutes=options.control,
-                          spark=not options.no_spark))  # fmt: skip
-        return _write(options.output)
     wanted = options.snapshots - sum(piece.get("snapshots", 0) for piece in _pieces())
-    if wanted > 0:
+    if options.control or wanted > 0:
         with tempfile.TemporaryDirectory(prefix="memprobe-soak-") as folder:
-            found = soak(
-                python, Path(folder), minutes=options.minutes, snapshots=wanted,
-                spark=not options.no_spark,
-            )  # fmt: skip
-        _keep(found)
-    return _write(options.output)
-
-
-def _keep(found: dict[str, Any]) -> None:
-    KEPT.parent.mkdir(parents=True, exist_ok=True)
-    with KEPT.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({**found, "commit": commit()}) + "\n")
-
-
-def _write(output: str) -> int:
+            found = _piece(python, Path(folder), options, wanted)
+        KEPT.parent.mkdir(parents=True, exist_ok=True)
+        with KEPT.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({**found, "commit": commit()}) + "\n")
     text, well = page(_pieces())
-    Path(output).write_text(text, encoding="utf-8")
-    print(f"wrote {output}", file=sys.stderr)
+    Path(options.output).write_text(text, encoding="utf-8")
+    print(f"wrote {options.output}", file=sys.stderr)
     return 0 if well else 1
+
+
+def _piece(python: Path, folder: Path, options: argparse.Namespace, wanted: int) -> dict[str, Any]:
+    spark = not options.no_spark
+    if options.control:
+        return control(python, folder, minutes=options.control, spark=spark)
+    return soak(python, folder, minutes=options.minutes, snapshots=wanted, spark=spark)
 
 
 def _pieces() -> list[dict[str, Any]]:

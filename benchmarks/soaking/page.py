@@ -101,9 +101,8 @@ def _done(piece: Piece) -> int:
 
 
 def _per_million(piece: Piece) -> float:
-    half, done = len(piece["rss"]) // 2, _done(piece)
-    grown = _median(piece["rss"][half:]) - _median(piece["rss"][:half])
-    return float(grown / MIB / (done / 2) * 1e6) if done else 0.0
+    (first, second), done = _halves(piece["rss"]), _done(piece)
+    return (second - first) / MIB / (done / 2) * 1e6 if done else 0.0
 
 
 def _zero(what: str, found: int) -> tuple[str, str, str, bool]:
@@ -114,9 +113,14 @@ def _median(values: list[Any]) -> Any:
     return sorted(values)[len(values) // 2] if values else 0
 
 
-def _growth(values: list[int]) -> float:
+def _halves(values: list[int]) -> tuple[int, int]:
+    """Return the median of the first half and that of the second."""
     half = len(values) // 2
-    first, second = _median(values[:half]), _median(values[half:])
+    return _median(values[:half]), _median(values[half:])
+
+
+def _growth(values: list[int]) -> float:
+    first, second = _halves(values)
     return (second - first) / first if first else 0.0
 
 

@@ -153,23 +153,24 @@ def soak(
 ) -> dict[str, Any]:
     """Take up to so many snapshots in so many minutes; return what was found."""
     end = time.monotonic() + minutes * 60
-    kernel = Kernel(python, folder)
-    try:
-        begin = f"import sys; sys.path.insert(0, {str(PROGRAMS)!r}); import soak_work"
-        left_out = kernel.value(f"soak_work.start(globals(), spark={spark})", begin)
+    with _at_work(python, folder, spark) as (kernel, left_out):
         before = kernel.value("sorted(sys.modules)")
         return _visits(kernel, folder, end, snapshots, left_out, before)
-    finally:
-        kernel.stop()
 
 
 def control(python: Path, folder: Path, *, minutes: float, spark: bool) -> dict[str, Any]:
     """Let the same work go on with nobody attached; return how its memory went."""
+    with _at_work(python, folder, spark) as (kernel, _):
+        return _watched(kernel, minutes)
+
+
+@contextlib.contextmanager
+def _at_work(python: Path, folder: Path, spark: bool) -> Iterator[tuple[Kernel, list[str]]]:
+    """Start a kernel and all of its work; yield it with the work that had to be left out."""
     kernel = Kernel(python, folder)
     try:
         begin = f"import sys; sys.path.insert(0, {str(PROGRAMS)!r}); import soak_work"
-        kernel.value(f"soak_work.start(globals(), spark={spark})", begin)
-        return _watched(kernel, minutes)
+        yield kernel, kernel.value(f"soak_work.start(globals(), spark={spark})", begin)
     finally:
         kernel.stop()
 

@@ -22,7 +22,7 @@ class Turns:
         # A signal's handler or a collection can come back here in the midst of our own turn.
         if self._taken_by == me:
             return False
-        if not (self._lock.acquire(timeout=patience) if patience else self._lock.acquire(False)):
+        if not self._lock.acquire(timeout=patience):
             return False
         self._taken_by = me
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from memprobe.analysis.registries import event_of, logger_of, reset_of, signal_of
 from memprobe.findings import Cut
 from memprobe.recording.schema import Holder
 
@@ -18,7 +19,7 @@ def _says(expr: str, function: str) -> str:
     if expr.startswith("atexit"):
         return f"atexit.unregister({function})"
     if expr.startswith("signal."):
-        return f"signal.signal({expr[len('signal.getsignal(') : -1]}, signal.SIG_DFL)"
+        return f"signal.signal({signal_of(expr)}, signal.SIG_DFL)"
     if expr.startswith("timer "):
         return f"{expr}.cancel()"
     if expr.startswith("weakref."):
@@ -26,11 +27,9 @@ def _says(expr: str, function: str) -> str:
     if expr.startswith("loop."):
         return f"cancel() of the call of {function} that the event loop has planned"
     if expr.startswith("get_ipython()"):
-        event = expr.split("[")[1].rstrip("]")
-        return f"get_ipython().events.unregister({event}, {function})"
+        return f"get_ipython().events.unregister({event_of(expr)}, {function})"
     if expr.startswith("logging."):
-        logger = expr.partition(".handlers")[0]
-        return f"{logger}.removeHandler({expr.removesuffix('.buffer')})"
+        return f"{logger_of(expr)}.removeHandler({expr.removesuffix('.buffer')})"
     if expr.startswith("gc."):
         return f"gc.callbacks.remove({function})"
-    return f"{expr} = {expr.replace('.', '.__')}__"
+    return reset_of(expr)

@@ -11,6 +11,7 @@ from memprobe.analysis.evidence import (
     Evidence,
     State,
 )
+from memprobe.analysis.registries import signal_of
 from memprobe.analysis.retention import Bundle, bundles
 from memprobe.detectors.letting_go import deletions, display_deletions
 from memprobe.detectors.letting_go_callbacks import undo
@@ -109,7 +110,7 @@ def _what(first: Holder) -> str:
     if expr.startswith("atexit"):
         return f"the exit handler {function}"
     if expr.startswith("signal."):
-        return f"the handler of {expr[len('signal.getsignal(') : -1]}"
+        return f"the handler of {signal_of(expr)}"
     if expr.startswith("timer "):
         return f"the {expr}"
     if expr.startswith("weakref."):

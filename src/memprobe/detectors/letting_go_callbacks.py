@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from memprobe.analysis.evidence import NAMESPACE, THREAD
+from memprobe.analysis.registries import event_of, logger_of, reset_of, signal_of
 from memprobe.analysis.retention import Bundle
 from memprobe.recording.schema import Holder
 
@@ -13,21 +14,18 @@ def undo(holder: Holder, bundle: Bundle) -> str:
     if holder.root == THREAD:
         return f"end the {expr}: set the event, or release the lock, that it waits for"
     if expr.startswith("signal."):
-        return (
-            f"import signal; signal.signal({expr[len('signal.getsignal(') : -1]}, signal.SIG_DFL);"
-        )
+        return f"import signal; signal.signal({signal_of(expr)}, signal.SIG_DFL);"
     if expr.startswith("atexit"):
         return _unregister_at_exit(holder, bundle)
     if expr.startswith("timer "):
         return _cancel_timer(holder, bundle)
-    mine = f"getattr({{}}, '__qualname__', None) == {holder.function!r}"
     if expr.startswith("weakref."):
-        ours = mine.format("one.peek()[1]")
+        ours = _is_function_of(holder, "one.peek()[1]")
         return (
             f"import weakref; [one.detach() for one in list(weakref.finalize._registry) if {ours}];"
         )
     if expr.startswith("loop."):
-        ours = mine.format("one._callback")
+        ours = _is_function_of(holder, "one._callback")
         return (
             "import asyncio; [one.cancel() for one in asyncio.get_running_loop()._scheduled "
             f"if {ours}];"
@@ -35,20 +33,29 @@ def undo(holder: Holder, bundle: Bundle) -> str:
     return _take_out(holder)
 
 
+def _is_function_of(holder: Holder, place: str) -> str:
+    """Return code that tells whether the holder's function is in a place."""
+    return f"getattr({place}, '__qualname__', None) == {holder.function!r}"
+
+
+def _name_of(holder: Holder, bundle: Bundle) -> str | None:
+    """Return a name in the bundle that the callback itself has."""
+    same = (one for one in bundle.holders if one.object == holder.object and one is not holder)
+    return next((one.expr for one in same if one.root in (NAMESPACE, "module")), None)
+
+
 def _unregister_at_exit(holder: Holder, bundle: Bundle) -> str:
-    same = [one for one in bundle.holders if one.object == holder.object and one is not holder]
-    named = [one.expr for one in same if one.root in (NAMESPACE, "module")]
-    if named:
-        return f"import atexit; atexit.unregister({named[0]})"
-    ours = f"getattr(one, '__qualname__', None) == {holder.function!r}"
+    name = _name_of(holder, bundle)
+    if name is not None:
+        return f"import atexit; atexit.unregister({name})"
+    ours = _is_function_of(holder, "one")
     return f"import atexit, gc; [atexit.unregister(one) for one in gc.get_objects() if {ours}];"
 
 
 def _cancel_timer(holder: Holder, bundle: Bundle) -> str:
-    same = [one for one in bundle.holders if one.object == holder.object and one is not holder]
-    named = [one.expr for one in same if one.root in (NAMESPACE, "module")]
-    if named:
-        return f"{named[0]}.cancel(); {named[0]}.join()"
+    name = _name_of(holder, bundle)
+    if name is not None:
+        return f"{name}.cancel(); {name}.join()"
     ours = f"one.name == {holder.expr[len('timer ') :]}"
     return (
         "import threading; "
@@ -60,15 +67,13 @@ def _take_out(holder: Holder) -> str:
     """Return the removal of what stands in a list or is an attribute."""
     expr = holder.expr
     if expr.startswith("get_ipython()"):
-        event = expr.split("[")[1].rstrip("]")
-        ours = f"getattr(one, '__qualname__', None) == {holder.function!r}"
+        event, ours = event_of(expr), _is_function_of(holder, "one")
         return (
             f"[get_ipython().events.unregister({event}, one) "
             f"for one in list(get_ipython().events.callbacks[{event}]) if {ours}];"
         )
     if expr.startswith("logging."):
-        logger = expr.split(".handlers")[0]
-        return f"import logging; {logger}.handlers.clear()"
+        return f"import logging; {logger_of(expr)}.handlers.clear()"
     if expr.startswith("gc."):
         return f"import gc; del {expr}"
-    return f"import sys; {expr} = {expr.replace('.', '.__')}__"
+    return f"import sys; {reset_of(expr)}"

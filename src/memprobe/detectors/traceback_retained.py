@@ -13,7 +13,7 @@ from memprobe.detectors.letting_go_callbacks import undo
 from memprobe.findings import Finding, Status
 from memprobe.recording.schema import Holder
 
-_TRACEBACK = ".__traceback__"
+_ATTRIBUTE = ".__traceback__"
 _RAISED_FOR = (".obj", ".object")  # of AttributeError and UnicodeError: what was worked on
 
 
@@ -99,7 +99,7 @@ def _since(bundle: Bundle, first: Holder, made: CellRun | None) -> str:
 
 def _is_exception(bundle: Bundle) -> bool:
     """Whether what is held is the exception itself, and not something that has it."""
-    return bool(bundle.largest.path) and bundle.largest.path[0].edge == _TRACEBACK
+    return bool(bundle.largest.path) and bundle.largest.path[0].edge == _ATTRIBUTE
 
 
 def _by_traceback(bundle: Bundle) -> bool:
@@ -142,7 +142,7 @@ def _fix(bundle: Bundle) -> str:
         lines.append(f"keep the text of the exception, not the exception, in {stored}")
         lines += deletions([h for h in bundle.holders if h.root == NAMESPACE])
         if _is_exception(bundle):
-            lines += [f"{name}{_TRACEBACK} = None  # keeps the exception, drops its frames"
+            lines += [f"{name}{_ATTRIBUTE} = None  # keeps the exception, drops its frames"
                       for name in names]  # fmt: skip
     lines += assignments([h for h in bundle.holders if h.root == TRACEBACK])
     lines += [undo(h, bundle) for h in bundle.holders if h.root == CALLBACK]
